@@ -1,0 +1,5 @@
+"""Lets ``python -m golfproof`` stand for the installed command."""
+
+from golfproof.app import main
+
+main()

@@ -1,0 +1,48 @@
+"""The one Typer app: registers a command a file, turns unusable input into one line and exit code 2."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from golfproof import __version__
+from golfproof.commands import COMMANDS
+from reproduce.errors import InputError
+
+app = typer.Typer(
+    name="golfproof",
+    help="Tells whether a Parameter Golf score is real.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"golfproof {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: bool = typer.Option(False, "--version", callback=_version, is_eager=True, help="Print the version."),
+) -> None:
+    """Tells whether a Parameter Golf score is real."""
+
+
+for command in COMMANDS:
+    app.command(name=command.__name__.replace("_", "-"))(command)
+
+
+def main() -> None:
+    """Run the command line; exit 2 with one line on unusable input."""
+    try:
+        app()
+    except InputError as error:
+        sys.stderr.write(f"golfproof: {error}\n")
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader of the pipe went away: nothing to say
+        sys.exit(141)

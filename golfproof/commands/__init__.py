@@ -1,0 +1,5 @@
+"""One file a command. Each imports its room when it runs, so that no command pays for another's libraries."""
+
+from collections.abc import Callable
+
+COMMANDS: tuple[Callable[..., None], ...] = ()

@@ -1,0 +1,1 @@
+"""Make it readable: one report, many formats."""
