@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 
@@ -17,6 +18,7 @@ class Metric:
     val_bpb: float | None
     seconds: float | None = None
     line: int | None = None
+    digits: int = 0  # decimals printed of val_bpb: how far it may be trusted
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,31 @@ class Step:
     val_loss: float | None = None
     val_bpb: float | None = None
     train_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Size:
+    """One size that the log prints: ``label`` as printed (``Total submission size int8+zlib``), in bytes."""
+
+    label: str
+    bytes: int
+    line: int
+
+
+@dataclass(frozen=True)
+class Event:
+    """One thing that happened at a line of the log.
+
+    ``kind``: ``clock`` (training stopped by its clock; seconds), ``calibration`` (quantisation data are collected),
+    ``calibrated`` (seconds it took), ``reserve`` (seconds kept back from the training clock), ``gate`` (counters of an
+    n-gram tilt), ``precompute`` (a hint table is built outside the evaluation timer), ``subset`` (tokens scored),
+    ``evaluate`` (an evaluation began).
+    """
+
+    kind: str
+    line: int
+    text: str
+    values: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,3 +83,24 @@ class RunLog:
     source: str | None = None  # the trainer's text, where the log prints it
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
+    seed_from: str = ""  # "log" or "file name"
+    planned_steps: int | None = None
+    sizes: tuple[Size, ...] = ()
+    events: tuple[Event, ...] = ()
+    tokenizer: str | None = None  # path or name as printed
+    dataset: str | None = None
+    first_line: int = 1  # where this run begins in its file
+    last_line: int = 0
+    complete: bool = True  # False where the log stops before a final evaluation
+
+    @property
+    def source_hash(self) -> str | None:
+        """SHA-256 of the printed source with line ends and the final blank lines normalised; None without source."""
+        return source_hash(self.source) if self.source is not None else None
+
+
+def source_hash(text: str) -> str:
+    """SHA-256 of a program's text; carriage returns, a byte order mark and outer blank lines do not count."""
+    body = text.lstrip("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    lines = [line.rstrip() for line in body.strip().split("\n")]
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
