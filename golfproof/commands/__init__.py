@@ -2,4 +2,6 @@
 
 from collections.abc import Callable
 
-COMMANDS: tuple[Callable[..., None], ...] = ()
+from golfproof.commands.reproduce import reproduce
+
+COMMANDS: tuple[Callable[..., None], ...] = (reproduce,)

@@ -1,0 +1,124 @@
+"""``golfproof reproduce``: rerun the seeds of an entry, or read them from the logs it holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+from reproduce.errors import InputError
+
+
+def reproduce(
+    path: Path = typer.Argument(..., help="Submission folder, or its trainer file."),
+    seeds: str = typer.Option("1337,42,7", help="Seeds to run, one after another."),
+    from_logs: bool = typer.Option(False, "--from-logs", help="Run nothing: read the logs the folder holds."),
+    out: Path | None = typer.Option(None, help="Run directory; the same one goes on where it stopped. [runs/<name>]"),
+    command: str | None = typer.Option(None, help="What to run, e.g. 'python train_gpt.py'. [the README's]"),
+    env: list[str] = typer.Option([], "--env", metavar="KEY=VALUE", help="A variable for the trainer; repeatable."),
+    preset: str | None = typer.Option(None, help="Short for --env PRESET=..."),
+    data: Path | None = typer.Option(None, help="Folder that the trainer finds as ./data."),
+    nproc: int | None = typer.Option(None, min=1, help="Processes for torchrun, instead of what the command says."),
+    sandbox: bool = typer.Option(False, "--sandbox", help="Confine the trainer. The default for a stranger's folder."),
+    trust: bool = typer.Option(False, "--trust", "--unsafe-no-sandbox", help="Run it with all of your own rights."),
+    retries: int = typer.Option(0, min=0, help="Further attempts at a seed that fails."),
+    contest_limits: bool = typer.Option(False, "--contest-limits", help="End training and evaluation after 600 s each."),
+    train_limit: float | None = typer.Option(None, min=0, help="Seconds of training before a seed is ended."),
+    eval_limit: float | None = typer.Option(None, min=0, help="Seconds of evaluation before a seed is ended."),
+    silence_limit: float = typer.Option(1800.0, min=1, help="Seconds without a line in the log before a seed is ended."),
+    resume_env: list[str] = typer.Option(
+        [], "--resume-env", metavar="KEY=VALUE", help="How the trainer is told to go on from its checkpoint; repeatable."
+    ),
+    keep_work: bool = typer.Option(False, "--keep-work", help="Keep the working copies of finished seeds."),
+) -> None:
+    """Rerun the seeds of an entry and print the table of their scores: mean and sample standard deviation.
+
+    Exit code: 0 when every seed has a score, 1 when one has none, 2 on unusable input. Kill it at any time and give the
+    same command again: finished seeds are kept.
+    """
+    from reports.terminal import seeds as render
+    from reports.terminal import show
+
+    if from_logs:
+        from reproduce.folder import open_folder
+        from reproduce.table import from_logs as read
+
+        show(render(read(open_folder(path))))
+        return
+    from reports.seed_progress import SeedBars
+    from reproduce.process import CONTEST_LIMITS, Limits
+    from reproduce.runner import Options, run_seeds
+
+    wanted = seed_list(seeds)
+    contest = CONTEST_LIMITS if contest_limits else Limits()
+    options = Options(
+        limits=Limits(
+            train=train_limit if train_limit is not None else contest.train,
+            evaluate=eval_limit if eval_limit is not None else contest.evaluate,
+            silence=silence_limit,
+        ),
+        retries=retries,
+        data=_folder(data) if data is not None else None,
+        processes=nproc,
+        sandbox=_confine(path, sandbox, trust),
+        resume_env=assignments(resume_env, "--resume-env"),
+        keep_work=keep_work,
+    )
+    variables = assignments(env, "--env") | ({"PRESET": preset} if preset is not None else {})
+    place = out or Path("runs") / path.resolve().name
+    with SeedBars(wanted) as bars:
+        table = run_seeds(path, wanted, out=place, command=command, env=variables, progress=bars, options=options)
+    show(render(table))
+    if {run.seed for run in table.runs} < set(wanted):
+        raise typer.Exit(1)
+
+
+def seed_list(text: str) -> tuple[int, ...]:
+    """``1337,42,7`` as numbers. Raises InputError on anything else."""
+    try:
+        found = tuple(int(part) for part in text.replace(" ", "").split(",") if part)
+    except ValueError as error:
+        raise InputError("--seeds", "whole numbers such as 1337,42,7", repr(text)) from error
+    if not found or any(seed < 0 for seed in found):
+        raise InputError("--seeds", "whole numbers such as 1337,42,7", repr(text))
+    return found
+
+
+def assignments(words: list[str], option: str) -> dict[str, str]:
+    """``KEY=VALUE`` words as a mapping. Raises InputError on a word of another shape."""
+    found = {}
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError(option, "KEY=VALUE", repr(word))
+        found[name] = value
+    return found
+
+
+def _folder(path: Path) -> Path:
+    if not path.is_dir():
+        raise InputError(path, "a folder to link as ./data", "a file" if path.exists() else "nothing")
+    return path
+
+
+def _confine(path: Path, sandbox: bool, trust: bool) -> bool:
+    """Whether to run in the sandbox: always for a stranger's folder unless trusted, which must be said in so many words."""
+    if sandbox and trust:
+        raise InputError("--trust", "either --sandbox or --trust", "both")
+    if trust or (is_ours(path) and not sandbox):
+        return False
+    from reproduce.sandbox import refusal
+
+    if (reason := refusal()) is not None:
+        raise InputError(
+            path, "a sandbox to run a stranger's code in, or --trust to run it with all of your own rights", reason
+        )
+    return True
+
+
+def is_ours(path: Path) -> bool:
+    """Whether ``path`` is the trainer that comes with golfproof."""
+    import submission
+
+    ours = Path(submission.__file__).resolve().parent
+    return path.resolve() == ours or path.resolve().parent == ours

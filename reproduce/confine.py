@@ -1,0 +1,75 @@
+"""Runs a command in the sandbox with its output on our own, so that the harness watches it like any other run.
+
+As a program: ``python confine.py SPEC`` with a JSON object: argv, writable, cwd (a folder in it), environment, read_only,
+memory_bytes, gpu. It ends with the exit code of the command, or 125 where a limit of the sandbox ended it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+from pathlib import Path
+
+ENDED_BY_SANDBOX = 125
+
+
+def confined(
+    argv: tuple[str, ...], *, writable: Path, cwd: Path, environment: dict[str, str], data: str | None, gpu: bool
+) -> tuple[str, ...]:
+    """The command that runs ``argv`` in ``cwd`` with nothing writable but ``writable``, ``data`` visible, and no network."""
+    inside = Path("/sandbox") / cwd.relative_to(writable)
+    spec = {
+        "argv": list(argv),
+        "writable": str(writable.resolve()),
+        "cwd": cwd.relative_to(writable).as_posix(),
+        "environment": environment,
+        "read_only": {str(Path(data).resolve()): str(inside / "data")} if data is not None else {},
+        "memory_bytes": _memory(),
+        "gpu": gpu,
+    }
+    return (sys.executable, "-I", __file__, json.dumps(spec))
+
+
+def _memory() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
+
+
+def _open_files() -> int:
+    return min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+
+
+def main() -> None:
+    """Run the command that the specification names; see the module."""
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    from reproduce.sandbox import GIB, Limits, Sandbox
+
+    spec = json.loads(sys.argv[1])
+    box = Sandbox(
+        Path(spec["writable"]),
+        read_only={Path(outside): Path(inside) for outside, inside in spec["read_only"].items()},
+        # Time is the harness's to limit. Trainers fork compilers and load workers by the hundred.
+        limits=Limits(
+            wall_seconds=30 * 24 * 3600.0, memory_bytes=spec["memory_bytes"], processes=2048, folder_bytes=64 * GIB,
+            file_bytes=16 * GIB, output_bytes=256 << 20, open_files=_open_files(),
+        ),
+        gpu=spec["gpu"],
+    )  # fmt: skip
+    go = ("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", spec["cwd"], *spec["argv"])
+    result = box.run(go, spec["environment"], on_output=_pass_on)
+    for attempt in result.attempts:
+        _pass_on(f"sandbox: it tried: {attempt}\n".encode())
+    if result.ended_by is not None:
+        _pass_on(f"sandbox: ended by its limit on {result.ended_by}\n".encode())
+        sys.exit(ENDED_BY_SANDBOX)
+    sys.exit(result.returncode if result.returncode >= 0 else 128 - result.returncode)
+
+
+def _pass_on(piece: bytes) -> None:
+    sys.stdout.buffer.write(piece)
+    sys.stdout.buffer.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Reruns the seeds of an entry in a run directory that survives the harness, and gives the table of their scores."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from reproduce.attempt import Job, end_leftovers, run_attempt
+from reproduce.errors import InputError
+from reproduce.folder import SubmissionFolder, open_folder
+from reproduce.launch import author_launch, parse_launch, requested_processes
+from reproduce.live import Phase, Progress
+from reproduce.logs import read_log
+from reproduce.machine import describe_machine, git_commit, redact
+from reproduce.process import Limits
+from reproduce.rundir import Plan, RunDirectory, SeedRun, State
+from reproduce.table import SeedTable, tabulate
+from reproduce.workcopy import StoredFile, input_files
+
+OnProgress = Callable[[int, Progress], None]
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to run; the defaults run on this machine, one seed after another, in the open."""
+
+    limits: Limits = Limits()
+    retries: int = 0
+    data: Path | None = None  # linked into the working copy as ``data``
+    processes: int | None = None  # instead of torchrun's --nproc_per_node
+    sandbox: bool = False
+    resume_env: Mapping[str, str] = field(default_factory=dict)
+    keep_work: bool = False
+
+
+def run_seeds(
+    folder: Path | str,
+    seeds: Sequence[int],
+    *,
+    out: Path | str,
+    command: str | None = None,
+    env: Mapping[str, str] | None = None,
+    progress: OnProgress | None = None,
+    options: Options = Options(),
+) -> SeedTable:
+    """Run ``seeds`` of the entry in ``folder``; finished ones of an earlier visit to ``out`` are kept.
+
+    ``progress(seed, Progress)`` is called as logs grow, and once more when a seed has ended (``Progress.state``). A seed
+    that fails does not stop the others: the table's notes name it. Without ``options.sandbox`` the entry's code runs with
+    the rights of the caller. Raises InputError on an entry or run directory that cannot be used.
+    """
+    directory = RunDirectory(Path(out))
+    plan, jobs = _prepare(Path(folder), tuple(dict.fromkeys(seeds)), Path(out), command, dict(env or {}), options)
+    try:
+        with directory.held():
+            plan = directory.begin(plan)
+            for job in jobs:
+                run = _run_seed(directory, job, Path(plan.folder), options.retries, progress)
+                if progress is not None:
+                    progress(job.seed, Progress(phase=Phase.DONE, state=str(run.state), note=run.why, fraction=1.0))
+    except OSError as error:
+        # Nothing is lost: what could not be written is as it was, and the same command goes on from there.
+        raise InputError(out, "a disk that can be written to", error.strerror or str(error)) from error
+    return table_of(directory)
+
+
+def table_of(directory: RunDirectory) -> SeedTable:
+    """The scores of the finished seeds of a run directory; its notes name the seeds that have none, and why."""
+    plan = directory.plan()
+    logs, notes = [], list(plan.notes)
+    for run in directory.seeds():
+        if directory.finished(run.seed):
+            logs.append(replace(read_log(directory.log(run.seed)), seed=run.seed))
+            if run.earlier:
+                told = "; ".join(f"{item['state']}: {item['why']}" for item in run.earlier)
+                notes.append(f"seed {run.seed}: finished in attempt {run.attempt} ({told})")
+        else:
+            notes.append(f"seed {run.seed}: {run.state}" + (f", {run.why}" if run.why else ""))
+    return tabulate(tuple(logs), notes=tuple(notes))
+
+
+def _prepare(
+    folder: Path, seeds: tuple[int, ...], out: Path, command: str | None, env: dict[str, str], options: Options
+) -> tuple[Plan, tuple[Job, ...]]:
+    """What is to be run: the plan that the run directory keeps, and a job for each seed."""
+    if not seeds:
+        raise InputError("--seeds", "at least one seed, such as 1337,42,7", "none")
+    entry = open_folder(folder)
+    if entry.trainer is None:
+        raise InputError(folder, "a folder with a trainer to run", entry.trainer_why)
+    source = entry.path.resolve()
+    launch = parse_launch(command) if command is not None else author_launch(entry.run_command, entry.trainer, source)
+    notes, processes = list(launch.notes), options.processes
+    wanted = requested_processes(launch)
+    if processes is None and wanted is not None:
+        gpus = len(describe_machine()["gpus"])
+        if wanted > max(gpus, 1):
+            processes = max(gpus, 1)
+            notes.append(f"the run command asks for {wanted} processes, this machine has {gpus} GPUs: {processes} used")
+    plan = Plan(
+        name=source.name,
+        folder=str(source),
+        command=launch.text,
+        env=redact(env),
+        inputs=_inputs(entry, out),
+        seeds=seeds,
+        isolation="sandbox" if options.sandbox else "none",
+        commit=git_commit(source),
+        notes=tuple(notes),
+    )
+    jobs = tuple(
+        Job(
+            seed,
+            plan.name,
+            launch,
+            plan.inputs,
+            env=env,
+            limits=options.limits,
+            sandbox=options.sandbox,
+            data=str(options.data) if options.data is not None else None,
+            processes=processes,
+            resume_env=dict(options.resume_env),
+            keep_work=options.keep_work,
+        )
+        for seed in seeds
+    )
+    return plan, jobs
+
+
+def _inputs(entry: SubmissionFolder, out: Path) -> tuple[StoredFile, ...]:
+    """The entry's files; of a trainer that lies alone among other things, it and the Python files beside it."""
+    alone = entry.readme is None and entry.metadata_path is None and entry.trainer is not None
+    only = (entry.trainer, *entry.helpers) if alone and entry.trainer is not None else ()
+    return input_files(entry.path, out, only=only, leave_out=entry.logs)
+
+
+def _run_seed(directory: RunDirectory, job: Job, source: Path, retries: int, progress: OnProgress | None) -> SeedRun:
+    if directory.finished(job.seed):
+        return directory.read(job.seed)
+    run = end_leftovers(directory.read(job.seed))
+    for _ in range(retries + 1):
+        try:
+            run = run_attempt(
+                job,
+                source,
+                directory.seed_folder(job.seed),
+                run,
+                record=directory.write,
+                on_progress=(lambda told: progress(job.seed, told)) if progress is not None else None,
+            )
+        except KeyboardInterrupt:
+            now = directory.read(job.seed)
+            directory.write(replace(now, state=State.STOPPED, why="stopped at the keyboard", pid=None))
+            raise
+        directory.write(run)
+        if run.state is State.FINISHED:
+            break
+    return run
