@@ -16,7 +16,7 @@ _STYLE = {"finished": "green", "running": "cyan", "pending": "dim"}
 
 
 class SeedBars:
-    """``with SeedBars(seeds) as bars: run_seeds(..., progress=bars)``. Drawn on standard error, and only on a terminal."""
+    """``with SeedBars(seeds) as bars: run_seeds(..., progress=bars)``. Drawn on standard error, on a terminal only."""
 
     def __init__(self, seeds: Sequence[int], console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)

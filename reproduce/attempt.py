@@ -36,7 +36,7 @@ class Job:
     launch: Launch
     inputs: tuple[StoredFile, ...]
     env: Mapping[str, str] = field(default_factory=dict)  # the user's, over the launch's
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     sandbox: bool = False
     data: str | None = None  # linked into the working copy as ``data``
     processes: int | None = None
@@ -53,7 +53,7 @@ def run_attempt(
     record: Callable[[SeedRun], None] | None = None,
     on_progress: Callable[[Progress], None] | None = None,
 ) -> SeedRun:
-    """Run ``job`` from the entry in ``source`` inside ``home``, after ``before``; ``record`` is told when it has started.
+    """Run ``job`` from the entry in ``source`` inside ``home``, after ``before``; ``record`` is told when it starts.
 
     Gives the attempt as it ended, whatever the trainer did. Raises InputError where the entry itself cannot be used,
     OSError where this machine cannot go on (no room, no program).
@@ -154,9 +154,7 @@ def _conclude(job: Job, run: SeedRun, result: ProcessResult, home: Path, work: P
     log = home / LOG
     state, why, model_bytes = _judge(result, log, home)
     files = [path for path in new_files(work, job.inputs) if path.stat().st_size <= _LARGEST_HASHED]
-    outputs = tuple(
-        StoredFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256(path)) for path in files
-    )
+    outputs = tuple(StoredFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256(path)) for path in files)
     artifact = _artifact(outputs, model_bytes) if state is State.FINISHED else None
     shutil.rmtree(home / "artifact", ignore_errors=True)
     if artifact is not None:
@@ -208,7 +206,7 @@ def _last_line(log: Path) -> str:
 
 
 def _artifact(outputs: tuple[StoredFile, ...], model_bytes: int | None) -> StoredFile | None:
-    """The compressed model among the files a run left: of the size the log tells, else the largest one under the cap."""
+    """The compressed model among the files a run left: of the size the log tells, else the largest under the cap."""
     exact = [file for file in outputs if file.bytes == model_bytes]
     if exact:
         return exact[0]

@@ -1,7 +1,7 @@
 """Runs a command in the sandbox with its output on our own, so that the harness watches it like any other run.
 
-As a program: ``python confine.py SPEC`` with a JSON object: argv, writable, cwd (a folder in it), environment, read_only,
-memory_bytes, gpu. It ends with the exit code of the command, or 125 where a limit of the sandbox ended it.
+As a program: ``python confine.py SPEC`` with a JSON object: argv, writable, cwd (a folder in it), environment,
+read_only, memory_bytes, gpu. It ends with the exit code of the command, or 125 where a limit of the sandbox ended it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ ENDED_BY_SANDBOX = 125
 def confined(
     argv: tuple[str, ...], *, writable: Path, cwd: Path, environment: dict[str, str], data: str | None, gpu: bool
 ) -> tuple[str, ...]:
-    """The command that runs ``argv`` in ``cwd`` with nothing writable but ``writable``, ``data`` visible, and no network."""
+    """The command that runs ``argv`` in ``cwd``: only ``writable`` can be written, ``data`` is seen, no network."""
     inside = Path("/sandbox") / cwd.relative_to(writable)
     spec = {
         "argv": list(argv),

@@ -13,7 +13,10 @@ from reproduce.errors import InputError
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Replace ``path`` by ``data``: write beside it, fsync, rename, fsync the folder. Raises OSError, leaving ``path`` as it was."""
+    """Replace ``path`` by ``data``: write beside it, fsync, rename, fsync the folder.
+
+    Raises OSError, leaving ``path`` as it was.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

@@ -1,8 +1,8 @@
-"""Ends every process of a run once its harness is gone, however the harness ended; standard library alone, runs by itself.
+"""Ends every process of a run once its harness is gone, however the harness ended.
 
 A run's processes all carry ``GOLFPROOF_RUN=<token>`` in their environment, so that torchrun's workers, which move to
-sessions of their own, are found as well. As a program: ``python guard.py TOKEN`` waits for the end of its standard input,
-which only the harness holds open, and then ends the run.
+sessions of their own, are found as well. As a program, ``python guard.py TOKEN``, it waits for the end of its standard
+input, which only the harness holds open, and then ends the run. It needs the standard library alone.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def marked(token: str) -> list[int]:
 
 
 def end_marked(token: str) -> int:
-    """Kill the processes that carry ``token`` until none is left (new ones may be born meanwhile); how many were hit."""
+    """Kill the processes that carry ``token`` until none is left (more may be born meanwhile); how many were hit."""
     hit: set[int] = set()
     for _ in range(20):
         living = [pid for pid in marked(token) if not _is_zombie(pid)]

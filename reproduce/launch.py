@@ -11,6 +11,7 @@ from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.run_command import RunCommand
+
 _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*=")
 _PYTHON = re.compile(r"python(3(\.\d+)?)?")
 _NPROC = re.compile(r"--nproc[-_]per[-_]node(=|$)")
@@ -20,7 +21,7 @@ _LOADER = re.compile(r"LD_.*|DYLD_.*|PATH|BASH_ENV|ENV|GOLFPROOF_RUN")
 
 @dataclass(frozen=True)
 class Launch:
-    """``argv`` as written (not yet resolved), the variables set in front of it, and what was left out of it, in words."""
+    """``argv`` as written (not yet resolved), the variables set in front of it, and remarks on how it was read."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -33,7 +34,7 @@ class Launch:
 
 
 def parse_launch(text: str) -> Launch:
-    """Read ``A=1 B=2 torchrun ... train_gpt.py``, as given with --command; raises InputError on anything but one command."""
+    """Read ``A=1 B=2 torchrun ... train_gpt.py``, as --command gives it; raises InputError on anything but one command."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
     lexer.commenters = ""
@@ -68,13 +69,17 @@ def author_launch(written: RunCommand | None, trainer: Path, folder: Path) -> La
     }
     program = Path(written.program).name
     if written.script_name != trainer.name or not (_PYTHON.fullmatch(program) or program == "torchrun"):
-        note = f"the run command of {written.file} starts {program} {written.script_name}: python {trainer.name} instead"
+        note = (
+            f"the run command of {written.file} starts {program} {written.script_name}: python {trainer.name} instead"
+        )
         return Launch(plain, env, (note,))
     return Launch((program, *written.launcher_arguments, written.script, *written.arguments), env)
 
 
-def resolve(launch: Launch, folder: Path, *, python: str | None = None, processes: int | None = None) -> tuple[str, ...]:
-    """The arguments to execute in ``folder``: this interpreter for python and torchrun, the script where it stands there.
+def resolve(
+    launch: Launch, folder: Path, *, python: str | None = None, processes: int | None = None
+) -> tuple[str, ...]:
+    """The arguments to execute in ``folder``: this interpreter for python and torchrun, and the script there.
 
     ``processes`` replaces torchrun's ``--nproc_per_node``. Raises InputError where the script is not in the folder.
     """

@@ -68,7 +68,7 @@ _UNIT = {"ms": 1e-3, "s": 1.0, "m": 60.0, None: 1e-3, "": 1e-3}
 
 
 def advance(progress: Progress, line: str) -> Progress:
-    """``progress`` after one more line of the log. Lines longer than 2,000 characters are source code or noise: skipped."""
+    """``progress`` after one more line of the log. Lines over 2,000 characters are source code or noise: skipped."""
     line = line.strip()
     if not line or len(line) > 2000:
         return progress

@@ -1,4 +1,4 @@
-"""Describes what a run ran on: interpreter, libraries, GPU and driver, commit, and the environment without its secrets."""
+"""Describes what a run ran on: interpreter, libraries, GPU, driver, commit, environment without its secrets."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ class Limits:
         return None
 
 
-# The contest's two budgets, with the overshoot that its reviewers accept (rules T-TRAIN, T-EVAL) and room for saving files.
+# The contest's two budgets of 600 s (rules T-TRAIN, T-EVAL), with room for compilation at the seams and saving files.
 CONTEST_LIMITS = Limits(train=630.0, evaluate=630.0)
 
 
@@ -63,7 +63,7 @@ class ProcessResult:
     seconds: float
     phases: Mapping[str, float] = field(default_factory=dict)
     peak_memory_bytes: int | None = None  # the largest single process of the run
-    progress: Progress = Progress()
+    progress: Progress = field(default_factory=Progress)
 
 
 def run_process(
@@ -78,10 +78,10 @@ def run_process(
     on_progress: Callable[[Progress], None] | None = None,
     stop_on_nan: bool = True,
 ) -> ProcessResult:
-    """Run ``argv`` with both outputs appended to ``log``; the trainer writes the file itself, so it outlives the harness.
+    """Run ``argv`` with both outputs appended to ``log``; the trainer writes that file itself, through no pipe.
 
-    The environment is ``env`` and the run's ``token``. Whatever happens to this process, the run's processes end: a guard
-    waits on a pipe that only we hold. Raises OSError where the program cannot be started.
+    The environment is ``env`` and the run's ``token``. Whatever happens to this process, the run's processes end: a
+    guard waits on a pipe that only we hold. Raises OSError where the program cannot be started.
     """
     environment = {**env, guard.VARIABLE: token}
     with log.open("ab") as output:

@@ -1,12 +1,12 @@
 """The run directory: what is to be run, how each seed fared, and the lock that keeps a second harness out.
 
-    runs/<name>/plan.json            the entry, its files by hash, the command, the environment: the same for every seed
-                .lock  owner.json    held while a harness works here; who it is
-                <seed>/run.json      state, exit code, times, machine, artifact: replaced as a whole, never in part
-                       train.log     appended by the trainer itself while it runs
-                       train.1.log   the log of an earlier attempt
-                       artifact/     what the run was for
-                       work/<entry>/ the working copy, while it is needed
+runs/<name>/plan.json            the entry, its files by hash, the command, the environment: the same for every seed
+            .lock  owner.json    held while a harness works here; who it is
+            <seed>/run.json      state, exit code, times, machine, artifact: replaced as a whole, never in part
+                   train.log     appended by the trainer itself while it runs
+                   train.1.log   the log of an earlier attempt
+                   artifact/     what the run was for
+                   work/<entry>/ the working copy, while it is needed
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ class RunDirectory:
             with contextlib.suppress(InputError):
                 told = read_json(owner)
                 who = f" (process {told.get('pid')} on {told.get('host')}, since {told.get('since')})"
-            raise InputError(self.path, "a run directory that no other harness works in", f"one at work{who}") from error
+            raise InputError(
+                self.path, "a run directory that no other harness works in", f"one at work{who}"
+            ) from error
         try:
             write_json(owner, {"pid": os.getpid(), "host": platform.node(), "since": utc_now()})
             yield
@@ -123,7 +125,9 @@ class RunDirectory:
         """The plan this directory was begun with. Raises InputError where there is none or it cannot be read."""
         value = read_json(self.path / "plan.json")
         if value.get("format") != FORMAT:
-            raise InputError(self.path / "plan.json", f"a run plan of format {FORMAT}", f"format {value.get('format')!r}")
+            raise InputError(
+                self.path / "plan.json", f"a run plan of format {FORMAT}", f"format {value.get('format')!r}"
+            )
         try:
             inputs = tuple(StoredFile(**file) for file in value["inputs"])
             return Plan(
@@ -135,7 +139,9 @@ class RunDirectory:
                 }
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise InputError(self.path / "plan.json", "a complete run plan", f"{type(error).__name__}: {error}") from error
+            raise InputError(
+                self.path / "plan.json", "a complete run plan", f"{type(error).__name__}: {error}"
+            ) from error
 
     def begin(self, plan: Plan) -> Plan:
         """Write ``plan``, or go on with the one that is here when it is the same experiment (seeds are joined).
@@ -148,11 +154,15 @@ class RunDirectory:
                 if old.identity[what] != value:
                     changed = _difference(old.identity[what], value)
                     raise InputError(
-                        self.path, f"a run directory of the same {what} (another --out begins anew)", f"other: {changed}"
+                        self.path,
+                        f"a run directory of the same {what} (another --out begins anew)",
+                        f"other: {changed}",
                     )
             plan = replace(old, seeds=tuple(dict.fromkeys((*old.seeds, *plan.seeds))), notes=plan.notes)
         else:
-            strange = [p.name for p in self.path.iterdir() if p.name not in {".lock", "owner.json"} and p.suffix != ".tmp"]
+            strange = [
+                p.name for p in self.path.iterdir() if p.name not in {".lock", "owner.json"} and p.suffix != ".tmp"
+            ]
             if strange:
                 raise InputError(self.path, "an empty folder or a run directory", f"{sorted(strange)[0]!r} in it")
         write_json(self.path / "plan.json", {"format": FORMAT, **asdict(plan)})

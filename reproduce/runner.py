@@ -25,13 +25,16 @@ OnProgress = Callable[[int, Progress], None]
 class Options:
     """How to run; the defaults run on this machine, one seed after another, in the open."""
 
-    limits: Limits = Limits()
+    limits: Limits = field(default_factory=Limits)
     retries: int = 0
     data: Path | None = None  # linked into the working copy as ``data``
     processes: int | None = None  # instead of torchrun's --nproc_per_node
     sandbox: bool = False
     resume_env: Mapping[str, str] = field(default_factory=dict)
     keep_work: bool = False
+
+
+_PLAIN = Options()
 
 
 def run_seeds(
@@ -42,13 +45,13 @@ def run_seeds(
     command: str | None = None,
     env: Mapping[str, str] | None = None,
     progress: OnProgress | None = None,
-    options: Options = Options(),
+    options: Options = _PLAIN,
 ) -> SeedTable:
     """Run ``seeds`` of the entry in ``folder``; finished ones of an earlier visit to ``out`` are kept.
 
-    ``progress(seed, Progress)`` is called as logs grow, and once more when a seed has ended (``Progress.state``). A seed
-    that fails does not stop the others: the table's notes name it. Without ``options.sandbox`` the entry's code runs with
-    the rights of the caller. Raises InputError on an entry or run directory that cannot be used.
+    ``progress(seed, Progress)`` is called as logs grow, and once more when a seed has ended (``Progress.state``).
+    A seed that fails does not stop the others: the table's notes name it. Without ``options.sandbox`` the entry's code
+    runs with the rights of the caller. Raises InputError on an entry or run directory that cannot be used.
     """
     directory = RunDirectory(Path(out))
     plan, jobs = _prepare(Path(folder), tuple(dict.fromkeys(seeds)), Path(out), command, dict(env or {}), options)

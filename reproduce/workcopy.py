@@ -11,7 +11,17 @@ from pathlib import Path
 from reproduce.durable import sha256
 from reproduce.errors import InputError
 
-_SKIPPED_FOLDERS = {"__pycache__", ".git", ".venv", "venv", "runs", "logs", "data", ".ipynb_checkpoints", ".pytest_cache"}
+_SKIPPED_FOLDERS = {
+    "__pycache__",
+    ".git",
+    ".venv",
+    "venv",
+    "runs",
+    "logs",
+    "data",
+    ".ipynb_checkpoints",
+    ".pytest_cache",
+}
 _LARGEST_INPUT = 256 * 1024 * 1024  # bytes: an entry is text; a dataset beside it is linked with --data, not copied
 
 
@@ -44,7 +54,7 @@ def input_files(
 
 
 def make_copy(folder: Path, files: tuple[StoredFile, ...], to: Path) -> None:
-    """Copy ``files`` of ``folder`` into the new folder ``to``. Raises InputError where a file changed since it was hashed."""
+    """Copy ``files`` of ``folder`` into the new folder ``to``. Raises InputError where one changed since."""
     if to.exists():
         shutil.rmtree(to)
     to.mkdir(parents=True)

@@ -22,12 +22,19 @@ def reproduce(
     sandbox: bool = typer.Option(False, "--sandbox", help="Confine the trainer. The default for a stranger's folder."),
     trust: bool = typer.Option(False, "--trust", "--unsafe-no-sandbox", help="Run it with all of your own rights."),
     retries: int = typer.Option(0, min=0, help="Further attempts at a seed that fails."),
-    contest_limits: bool = typer.Option(False, "--contest-limits", help="End training and evaluation after 600 s each."),
+    contest_limits: bool = typer.Option(
+        False, "--contest-limits", help="End training and evaluation after 600 s each."
+    ),
     train_limit: float | None = typer.Option(None, min=0, help="Seconds of training before a seed is ended."),
     eval_limit: float | None = typer.Option(None, min=0, help="Seconds of evaluation before a seed is ended."),
-    silence_limit: float = typer.Option(1800.0, min=1, help="Seconds without a line in the log before a seed is ended."),
+    silence_limit: float = typer.Option(
+        1800.0, min=1, help="Seconds without a line in the log before a seed is ended."
+    ),
     resume_env: list[str] = typer.Option(
-        [], "--resume-env", metavar="KEY=VALUE", help="How the trainer is told to go on from its checkpoint; repeatable."
+        [],
+        "--resume-env",
+        metavar="KEY=VALUE",
+        help="How the trainer is told to go on from its checkpoint; repeatable.",
     ),
     keep_work: bool = typer.Option(False, "--keep-work", help="Keep the working copies of finished seeds."),
 ) -> None:
@@ -40,8 +47,9 @@ def reproduce(
     from reports.terminal import show
 
     if from_logs:
-        from reproduce.folder import open_folder
         from reproduce.table import from_logs as read
+
+        from reproduce.folder import open_folder
 
         show(render(read(open_folder(path))))
         return
@@ -102,7 +110,7 @@ def _folder(path: Path) -> Path:
 
 
 def _confine(path: Path, sandbox: bool, trust: bool) -> bool:
-    """Whether to run in the sandbox: always for a stranger's folder unless trusted, which must be said in so many words."""
+    """Whether to run in the sandbox: always for a stranger's folder that nobody said to trust."""
     if sandbox and trust:
         raise InputError("--trust", "either --sandbox or --trust", "both")
     if trust or (is_ours(path) and not sandbox):

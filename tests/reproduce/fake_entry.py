@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-TRAINER = '''
+TRAINER = """
 import os, random, sys, time
 
 seed, steps = int(os.environ["SEED"]), int(os.environ.get("ITERATIONS", "4"))
@@ -37,7 +37,7 @@ print("Serialized model int8+zlib: 5000 bytes")
 print("Total submission size int8+zlib: 7000 bytes")
 bpb = 1.2 + rng.random() / 100
 print(f"final_int8_zlib_roundtrip_exact val_loss:{1.6885 * bpb:.8f} val_bpb:{bpb:.8f}")
-'''
+"""
 
 
 def write_entry(folder: Path, trainer: str = TRAINER, readme: str = "A trial entry.\n") -> Path:

@@ -46,7 +46,7 @@ def test_processes_apart_from_their_option_are_replaced_too(folder: Path) -> Non
 
 
 def test_script_that_is_not_there_is_named(folder: Path) -> None:
-    with pytest.raises(InputError, match="other.py"):
+    with pytest.raises(InputError, match=r"other\.py"):
         resolve(parse_launch("python other.py"), folder)
 
 

@@ -36,7 +36,9 @@ def test_warm_up_steps_are_no_training() -> None:
     assert state.phase is Phase.WARMUP and state.fraction == 0.25
 
 
-@pytest.mark.parametrize("line", ["stopping_early: wallclock_cap train_time:600152ms step:5170/20000", "peak memory 9 MiB"])
+@pytest.mark.parametrize(
+    "line", ["stopping_early: wallclock_cap train_time:600152ms step:5170/20000", "peak memory 9 MiB"]
+)
 def test_end_of_training_begins_the_evaluation(line: str) -> None:
     assert after("step:1/2 train_loss:3.0 train_time:5ms", line).phase is Phase.EVAL
 
@@ -52,12 +54,16 @@ def test_final_line_names_the_stage() -> None:
     assert (state.stage, state.val_bpb) == ("final_sliding_window", 1.19617654)
 
 
-@pytest.mark.parametrize("line", ["step:3/9 train_loss:nan", "step:3/9 val_loss:inf val_bpb:1.2", "final_x val_loss:1 val_bpb:NaN"])
+@pytest.mark.parametrize(
+    "line", ["step:3/9 train_loss:nan", "step:3/9 val_loss:inf val_bpb:1.2", "final_x val_loss:1 val_bpb:NaN"]
+)
 def test_nan_is_seen(line: str) -> None:
     assert after(line).not_a_number == line
 
 
-@pytest.mark.parametrize("line", ["best_val_bpb:inf", "aux_loss:nan", "loss_name:nano", "step:3/9 train_loss:2.0 banana"])
+@pytest.mark.parametrize(
+    "line", ["best_val_bpb:inf", "aux_loss:nan", "loss_name:nano", "step:3/9 train_loss:2.0 banana"]
+)
 def test_other_words_are_no_nan(line: str) -> None:
     assert after(line).not_a_number is None
 

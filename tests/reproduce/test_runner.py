@@ -122,7 +122,7 @@ def test_changed_trainer_is_refused_in_the_old_directory(entry: Path, tmp_path: 
     run_seeds(entry, [1], out=tmp_path / "run")
     before = (tmp_path / "run" / "plan.json").read_bytes()
     (entry / "train_gpt.py").write_text((entry / "train_gpt.py").read_text() + "# better\n")
-    with pytest.raises(InputError, match="train_gpt.py changed"):
+    with pytest.raises(InputError, match=r"train_gpt\.py changed"):
         run_seeds(entry, [1], out=tmp_path / "run")
     assert (tmp_path / "run" / "plan.json").read_bytes() == before
 
