@@ -34,7 +34,7 @@ class Launch:
 
 
 def parse_launch(text: str) -> Launch:
-    """Read ``A=1 B=2 torchrun ... train_gpt.py``, as --command gives it; raises InputError on anything but one command."""
+    """Read ``A=1 B=2 torchrun ... train_gpt.py``, as --command gives it; anything but one command raises InputError."""
     lexer = shlex.shlex(text, posix=True, punctuation_chars="|&;<>")
     lexer.whitespace_split = True
     lexer.commenters = ""
