@@ -47,9 +47,8 @@ def reproduce(
     from reports.terminal import show
 
     if from_logs:
-        from reproduce.table import from_logs as read
-
         from reproduce.folder import open_folder
+        from reproduce.table import from_logs as read
 
         show(render(read(open_folder(path))))
         return
