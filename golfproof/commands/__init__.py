@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from golfproof.commands.report import report
 from golfproof.commands.reproduce import reproduce
 
-COMMANDS: tuple[Callable[..., None], ...] = (reproduce,)
+COMMANDS: tuple[Callable[..., None], ...] = (report, reproduce)

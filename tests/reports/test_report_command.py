@@ -1,0 +1,99 @@
+"""`golfproof report`: any format from a saved report, and the files a run writes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from golfproof import app as front_door
+from reports.report import Report, to_json
+from reports.write import write_reports
+
+
+def run(*arguments: str, stdin: str | None = None) -> tuple[int, str]:
+    result = CliRunner().invoke(front_door.app, ["report", *arguments], input=stdin)
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.output
+
+
+@pytest.fixture
+def saved(report: Report, tmp_path: Path) -> Path:
+    path = tmp_path / "result.json"
+    path.write_text(to_json(report))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("terminal", "C1-HASHKEY"),
+        ("markdown", "### Findings"),
+        ("html", "<!doctype html>"),
+        ("json", '"submission": "Hash of the future"'),
+    ],
+)
+def test_each_format_is_made_from_the_saved_report(saved: Path, name: str, expected: str) -> None:
+    code, output = run(str(saved), "--format", name)
+    assert code == 0
+    assert expected in output
+
+
+def test_it_reads_a_report_from_standard_input(saved: Path) -> None:
+    code, output = run("-", "--format", "markdown", stdin=saved.read_text())
+    assert code == 0
+    assert "Hash of the future" in output
+
+
+def test_no_excerpts_leaves_the_code_out(saved: Path) -> None:
+    assert "context_hash" in run(str(saved), "-f", "json")[1]
+    assert "context_hash" not in run(str(saved), "-f", "json", "--no-excerpts")[1]
+
+
+def test_a_missing_file_is_one_line_and_exit_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "nothing.json"
+    monkeypatch.setattr("sys.argv", ["golfproof", "report", str(missing)])
+    with pytest.raises(SystemExit) as stopped:
+        front_door.main()
+    assert stopped.value.code == 2
+    assert (
+        capsys.readouterr().err == f"golfproof: {missing}: expected a saved report, found No such file or directory\n"
+    )
+
+
+def test_an_unusable_report_overwrites_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad, out = tmp_path / "bad.json", tmp_path / "out.html"
+    bad.write_text('{"submission": ')
+    out.write_text("before")
+    monkeypatch.setattr("sys.argv", ["golfproof", "report", str(bad), "-f", "html", "-o", str(out)])
+    with pytest.raises(SystemExit) as stopped:
+        front_door.main()
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert out.read_text() == "before"
+
+
+def test_three_files_are_written_whole(report: Report, tmp_path: Path) -> None:
+    paths = write_reports(report, tmp_path / "new" / "folder")
+    assert sorted(paths) == ["html", "json", "md"]
+    assert sorted(path.name for path in (tmp_path / "new" / "folder").iterdir()) == [
+        "report.html",
+        "report.json",
+        "report.md",
+    ]
+    assert paths["html"].read_text().rstrip().endswith("</html>")
+
+
+def test_a_failing_write_leaves_the_old_file(report: Report, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "report.html").write_text("before")
+    monkeypatch.setattr("os.fdopen", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    with pytest.raises(OSError, match="disk full"):
+        write_reports(report, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert (tmp_path / "report.html").read_text() == "before"
