@@ -309,7 +309,7 @@ class _Run:
 
 
 def _accounting(sizes: list[Size]) -> tuple[int | None, int | None, int | None]:
-    """``(total, model, code)`` in bytes as the log adds them up: those of the compressed artifact where it prints more."""
+    """``(total, model, code)`` in bytes as the log adds them up: of the compressed artifact where it prints more."""
     compressed = re.compile(
         r"zlib|zstd|lzma|brotli|int\d|quant|compress|\+|pergroup|lrzip|ternary|binary", re.IGNORECASE
     )
