@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -79,14 +80,20 @@ def table_of(folder: SubmissionFolder, runs: Sequence[RunLog], claims: Claims) -
     claimed = {seed.seed for seed in claims.seeds if seed.seed is not None} | set(claims.seed_list)
     chosen = _choose(complete, claims, claimed, notes)
     covered = {run.seed for run in chosen}
+    shapes = {_shape(run) for run in chosen}
     for run in cut:
-        wanted = run.seed in claimed if claimed and run.seed is not None else len(chosen) < max(len(claimed), 1)
+        # Where no seeds are claimed, a log named like those that count (train_seed3 beside train_seed1) counts too.
+        wanted = run.seed in claimed if claimed and run.seed is not None else _shape(run) in shapes or not chosen
         if run.seed not in covered and wanted:
             raise InputError(run.path, "a log with a final val_bpb", _where_it_stops(run))
         notes.append(f"{Path(run.path).name}: no final evaluation ({_where_it_stops(run)}), left out")
     if not chosen:
         raise InputError(folder.logs[0], "a log with a final val_bpb", "none in any log of the folder")
     return tabulate(_same_stage(chosen, claims, notes), notes)
+
+
+def _shape(run: RunLog) -> str:
+    return re.sub(r"\d+", "#", Path(run.path).name)
 
 
 def _where_it_stops(run: RunLog) -> str:

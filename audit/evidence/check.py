@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -15,7 +15,10 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Check:
-    """``limit`` and ``actual`` are printed as they stand; ``evidence`` says where the figure was read."""
+    """``limit`` and ``actual`` are printed as they stand; ``evidence`` says where the figure was read.
+
+    ``message`` is the full sentence for a finding; ``file`` and ``line`` (1-based) the place; ``data`` the figures.
+    """
 
     name: str
     limit: str
@@ -23,3 +26,7 @@ class Check:
     status: Status
     evidence: str = ""
     rule: str | None = None
+    message: str = ""
+    file: str = ""
+    line: int | None = None
+    data: dict[str, object] = field(default_factory=dict)

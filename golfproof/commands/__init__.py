@@ -2,7 +2,8 @@
 
 from collections.abc import Callable
 
+from golfproof.commands.gate import gate
 from golfproof.commands.report import report
 from golfproof.commands.reproduce import reproduce
 
-COMMANDS: tuple[Callable[..., None], ...] = (report, reproduce)
+COMMANDS: tuple[Callable[..., None], ...] = (gate, report, reproduce)

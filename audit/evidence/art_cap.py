@@ -1,0 +1,78 @@
+"""The rule on the size of the artifact: code and compressed model together stay under 16,000,000 bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.evidence.evidence_rule import EvidenceRule
+from audit.evidence.sizes import account
+from audit.finding import Basis, Severity
+from audit.rule import Example
+
+_LOG = """\
+seed:1
+Serialized model: 67108864 bytes
+Code size: 50000 bytes
+Total submission size: 67158864 bytes
+Serialized model int6+zstd: {model} bytes
+Total submission size int6+zstd: {total} bytes
+final_roundtrip_exact val_loss:2.00000000 val_bpb:1.18450000
+"""
+
+
+class ArtCap(EvidenceRule):
+    id = "ART-CAP"
+    title = "artifact size"
+    order = 10
+    severity = Severity.ERROR
+    basis = Basis.README
+    reference = "README FAQ; #1835 (regina-openai), #1959 (cocohearts)"
+    forbids = "Code bytes and compressed model together above 16,000,000 bytes (decimal megabytes)."
+    why = "The contest asks for the best model that fits; bytes past the cap buy score."
+    comply = "Print the total after compression for every seed, and keep the largest under the cap."
+    VALID: ClassVar[tuple[Example, ...]] = (
+        {"train_gpt.py": "import torch\n", "train_seed1.log": _LOG.format(model=15_900_000, total=15_950_000)},
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        {"train_gpt.py": "import torch\n", "train_seed1.log": _LOG.format(model=15_960_000, total=16_010_000)},
+        {"train_gpt.py": "import torch\n", "submission.json": '{"bytes_total": 16000001, "val_bpb": 1.2}'},
+    )
+
+    def weigh(self, evidence: Evidence) -> Iterator[Check]:
+        cap = evidence.limits.total_bytes
+        limit = f"{cap:,} bytes"
+        logged = [(run, account(evidence, run)) for run in evidence.reported]
+        known = [(run, sizes.logged, sizes.at) for run, sizes in logged if sizes.logged is not None]
+        if known:
+            run, most, at = max(known, key=lambda item: item[1] or 0)
+            place, total = evidence.place(run), int(most or 0)
+            over = total > cap
+            yield self.line(
+                Status.FAIL if over else Status.PASS,
+                f"{total:,} bytes",
+                f"{evidence.name(run)} logs {total:,} bytes, {total - cap:,} over the cap" if over else "",
+                limit=limit,
+                file=place,
+                at=at,
+                bytes=total,
+            )
+            return
+        claimed = evidence.claims.bytes_total
+        figure = evidence.claims.figures.get("bytes_total")
+        if claimed is not None and figure is not None:
+            over = claimed > cap
+            yield self.line(
+                # A claim under the cap is not evidence; one over it is an admission.
+                Status.FAIL if over else Status.UNCHECKED,
+                f"{claimed:,} bytes claimed, no log gives a total",
+                f"{figure.where} claims {claimed:,} bytes, {claimed - cap:,} over the cap" if over else "",
+                limit=limit,
+                file="submission.json" if evidence.folder.metadata_path else "",
+                evidence=figure.where,
+                bytes=claimed,
+            )
+            return
+        yield self.line(Status.UNCHECKED, "no log gives a total", limit=limit)

@@ -1,0 +1,224 @@
+"""The rule on claims: the score, its spread and the seeds that a submission states must follow from its logs."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import ClassVar
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.evidence.evidence_rule import EvidenceRule
+from audit.finding import Basis, Severity
+from audit.rule import Example
+from reproduce.claims import Figure, SeedClaim
+from reproduce.runlog import Metric, RunLog
+from reproduce.statistics import summarise
+
+_LOG = "seed:{seed}\nstep:9/9 train_loss:2.0 train_time:9ms\nfinal_exact val_loss:2.00000000 val_bpb:{score:.8f}\n"
+_THREE = {f"train_seed{s}.log": _LOG.format(seed=s, score=v) for s, v in ((1, 1.1), (2, 1.104), (3, 1.111))}
+_CODE = {"train_gpt.py": "import torch\n"}
+
+
+class EClaim(EvidenceRule):
+    id = "E-CLAIM"
+    title = "claim against logs"
+    order = 60
+    severity = Severity.WARNING
+    basis = Basis.RULING
+    reference = "#1981, #2124, #2139, #61; #745 states a std of 0.0067 where its seeds give 0.0069"
+    forbids = "A score, a seed's score or a standard deviation that the logs and the listed seeds do not give."
+    why = "Reviewers decide by the numbers of submission.json and README; only the logs show that they were measured."
+    comply = "Copy each seed's final line into submission.json, and compute mean and sample std from those."
+    VALID: ClassVar[tuple[Example, ...]] = (
+        {**_CODE, **_THREE, "submission.json": '{"val_bpb": 1.105, "val_bpb_std": 0.0056}'},
+        {**_CODE, **_THREE, "submission.json": '{"val_bpb": 1.105, "val_bpb_std": 0.0045}'},
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        {**_CODE, **_THREE, "submission.json": '{"val_bpb": 1.095}'},
+        {**_CODE, **_THREE, "submission.json": '{"val_bpb": 1.105, "val_bpb_std": 0.0051}'},
+        {**_CODE, **_THREE, "submission.json": '{"val_bpb": 1.105, "seeds": {"1": 1.1, "2": 1.102, "3": 1.111}}'},
+        {
+            **_CODE,
+            "train.log": "seed:1\nfinal_exact val_loss:2.0 val_bpb:1.10000000\nTraceback (most recent call last):\n"
+            '  File "train_gpt.py", line 9, in main\nRuntimeError: out of luck\n',
+        },
+    )
+
+    def weigh(self, evidence: Evidence) -> Iterator[Check]:
+        yield self._score(evidence)
+        yield self._spread(evidence)
+        yield from self._seeds(evidence)
+        yield self._end(evidence)
+
+    # -- the score --------------------------------------------------------------------------------------------------
+
+    def _score(self, evidence: Evidence) -> Check:
+        claimed = evidence.claims.figures.get("val_bpb")
+        name = "claimed score"
+        if claimed is None:
+            return self.line(Status.UNCHECKED, "no score is claimed", name=name, limit="mean of the logs")
+        scored = [run for run in evidence.runs if run.headline is not None]
+        limit = f"{claimed.value:.{max(claimed.decimals, 4)}f} claimed"
+        if not scored:
+            return self.line(Status.UNCHECKED, "no log has a score", name=name, limit=limit, evidence=claimed.where)
+        summary = evidence.table.summary if evidence.table else None
+        mean = summary.mean if summary else None
+        if mean is not None and abs(mean - claimed.value) <= claimed.slack + 1e-6:
+            return self.line(
+                Status.PASS, f"{mean:.6f}, mean of {summary.n if summary else 0} logs", name=name, limit=limit,
+                evidence=claimed.where,
+            )  # fmt: skip
+        how = _explain(claimed, scored)
+        if how:
+            status = Status.PASS if how[1] else Status.WARN
+            message = "" if how[1] else f"the claimed {claimed.value} is {how[0]}, not the mean of the seeds"
+            return self.line(status, how[0], message, name=name, limit=limit, evidence=claimed.where)
+        best = min(run.headline.val_bpb for run in scored if run.headline and run.headline.val_bpb is not None)
+        shown = f"{mean:.6f}, mean of the logs" if mean is not None else f"{best:.6f}, the best log"
+        worse = claimed.value > (mean if mean is not None else best)
+        return self.line(
+            Status.WARN if worse else Status.FAIL,
+            shown,
+            f"no log and no mean of the logs gives the claimed {claimed.value}: {shown}",
+            name=name, limit=limit, evidence=claimed.where, file="submission.json", claimed=claimed.value, mean=mean,
+        )  # fmt: skip
+
+    # -- the spread -------------------------------------------------------------------------------------------------
+
+    def _spread(self, evidence: Evidence) -> Check:
+        claimed = evidence.claims.figures.get("std")
+        name = "claimed std"
+        if claimed is None:
+            return self.line(Status.UNCHECKED, "no std is claimed", name=name, limit="std of the seeds")
+        limit = f"{claimed.value:.{max(claimed.decimals, 4)}f} claimed"
+        sets = _score_sets(evidence)
+        if not sets:
+            return self.line(Status.UNCHECKED, "fewer than two seeds are known", name=name, limit=limit)
+        for source, (values, _, decimals) in sets.items():
+            summary = summarise(values)
+            slack = claimed.slack + 10.0**-decimals
+            for kind, std in (("sample", summary.std), ("population", summary.population_std)):
+                if std is not None and abs(std - claimed.value) <= slack:
+                    return self.line(Status.PASS, f"{std:.6f} ({kind}, {source})", name=name, limit=limit)
+        source, (values, complete, _) = next(iter(sets.items()))
+        summary = summarise(values)
+        off = (claimed.value - (summary.std or 0)) / (summary.std or 1)  # a last digit misprinted deceives nobody
+        actual = f"{summary.std:.6f} sample, {summary.population_std:.6f} population ({source})"
+        return self.line(
+            Status.FAIL if complete and abs(off) > 0.02 else Status.WARN,
+            actual,
+            f"the std of {source} is {actual}, not the claimed {claimed.value}",
+            name=name, limit=limit, evidence=claimed.where, file="submission.json", claimed=claimed.value,
+            sample=summary.std, population=summary.population_std,
+        )  # fmt: skip
+
+    # -- each seed --------------------------------------------------------------------------------------------------
+
+    def _seeds(self, evidence: Evidence) -> Iterator[Check]:
+        for claim in evidence.claims.seeds:
+            if claim.seed is None or claim.val_bpb is None:
+                continue
+            name, limit = f"seed {claim.seed}", f"{claim.val_bpb:.{max(claim.decimals, 4)}f} claimed"
+            runs = [run for run in evidence.runs if run.seed == claim.seed and (run.metrics or run.headline)]
+            if not runs:
+                yield self.line(Status.UNCHECKED, "no log of this seed", name=name, limit=limit, evidence=claim.where)
+                continue
+            found = next(((run, m) for run in runs if (m := _metric(run, claim)) is not None), None)
+            if found:
+                run, metric = found
+                yield self.line(
+                    Status.PASS, f"{metric.val_bpb} ({metric.stage})", name=name, limit=limit,
+                    evidence=f"{evidence.place(run)} line {metric.line}",
+                )  # fmt: skip
+                continue
+            run = runs[-1]
+            shown = run.headline.val_bpb if run.headline else None
+            other = next((r for r in evidence.runs if r.seed != claim.seed and _metric(r, claim)), None)
+            hint = f"; {evidence.place(other)} has that score" if other else ""
+            yield self.line(
+                Status.WARN if other else Status.FAIL,
+                f"{shown} in {evidence.place(run)}",
+                f"seed {claim.seed}: {claim.val_bpb} is claimed, its log ends with {shown}{hint}",
+                name=name, limit=limit, file=evidence.place(run), at=run.headline.line if run.headline else None,
+                evidence=claim.where, claimed=claim.val_bpb, logged=shown,
+            )  # fmt: skip
+
+    # -- the end of the logs ----------------------------------------------------------------------------------------
+
+    def _end(self, evidence: Evidence) -> Check:
+        name, limit = "end of the logs", "no crash"
+        if not evidence.reported:
+            return self.line(Status.UNCHECKED, "no log has a score", name=name, limit=limit)
+        crashed = [run for run in evidence.reported if run.failures]
+        if not crashed:
+            return self.line(
+                Status.PASS, f"{len(evidence.reported)} logs end without a failure", name=name, limit=limit
+            )
+        run = crashed[0]
+        return self.line(
+            Status.WARN,
+            f"{evidence.place(run)}: {run.failures[-1]}"[:120],
+            f"the log of {evidence.name(run)} reports a failure: {run.failures[0]}",
+            name=name, limit=limit, file=evidence.place(run), failures=list(run.failures),
+        )  # fmt: skip
+
+
+def _metric(run: RunLog, claim: SeedClaim) -> Metric | None:
+    """The evaluation of a run that gives a seed's claimed score, as far as either was rounded."""
+    assert claim.val_bpb is not None
+    candidates = (run.headline, *run.metrics)
+    for metric in candidates:
+        if metric is None or metric.val_bpb is None:
+            continue
+        coarse = min(claim.decimals, metric.digits or claim.decimals)
+        if abs(metric.val_bpb - claim.val_bpb) <= 0.5000001 * 10.0**-coarse + 1e-9:
+            return metric
+    return None
+
+
+def _score_sets(evidence: Evidence) -> dict[str, tuple[list[float], bool, int]]:
+    """Scores that a std may be of: ``(scores, whether they are all the claimed seeds, decimals they are known to)``."""
+    sets: dict[str, tuple[list[float], bool, int]] = {}
+    claimed = [seed for seed in evidence.claims.seeds if seed.val_bpb is not None]
+    if len(claimed) >= 2:
+        scores = [seed.val_bpb for seed in claimed if seed.val_bpb is not None]
+        sets["the claimed seeds"] = (scores, True, max(seed.decimals for seed in claimed))
+    lines = [run.headline for run in evidence.reported if run.headline and run.headline.val_bpb is not None]
+    logged = [line.val_bpb for line in lines if line.val_bpb is not None]
+    if len(logged) >= 2:
+        wanted = evidence.claims.seed_count or len(evidence.claims.seeds) or len(evidence.claims.seed_list) or 2
+        sets["the logs"] = (logged, len(logged) >= wanted, max(line.digits for line in lines))
+    return sets
+
+
+def _explain(claimed: Figure, runs: Sequence[RunLog]) -> tuple[str, bool] | None:
+    """Where else in the logs the claimed score stands: ``(what it is, whether it is a mean over seeds)``."""
+    by_stage: dict[str, dict[object, float]] = {}
+    for run in runs:
+        for metric in run.metrics:
+            if metric.val_bpb is not None and math.isfinite(metric.val_bpb):
+                by_stage.setdefault(metric.stage, {})[run.seed if run.seed is not None else run.path] = metric.val_bpb
+        if run.headline and run.headline.val_bpb is not None:
+            by_stage.setdefault("headline", {})[run.seed if run.seed is not None else run.path] = run.headline.val_bpb
+    slack = claimed.slack + 1e-6
+    for stage, values in by_stage.items():
+        scores = list(values.values())[:8]
+        for size in range(len(scores), 1, -1):
+            for chosen in itertools.combinations(scores, size):
+                if abs(math.fsum(chosen) / size - claimed.value) <= slack:
+                    return f"the mean of {size} logs' {stage}", True
+    single = [
+        (run, metric)
+        for run in runs
+        for metric in (run.headline, *run.metrics)
+        if metric is not None
+        and metric.val_bpb is not None
+        and abs(metric.val_bpb - claimed.value) <= max(claimed.slack, 0.5 * 10.0 ** -max(metric.digits, 4)) + 1e-9
+    ]
+    if single:
+        run, metric = single[0]
+        seed = f"seed {run.seed}" if run.seed is not None else "one log"
+        return f"{metric.val_bpb}, {metric.stage} of {seed}", len({r.seed for r in runs}) == 1
+    return None

@@ -1,0 +1,69 @@
+"""Everything that is not code of one submission: its runs, its claims, and which runs are the ones it reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audit.evidence.limits import Limits
+from reproduce.claims import Claims, read_claims
+from reproduce.errors import InputError
+from reproduce.folder import SubmissionFolder
+from reproduce.runlog import RunLog
+from reproduce.table import SeedTable, read_all, table_of
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """``runs`` are all runs of all logs; ``reported`` those among them that stand behind the claim."""
+
+    folder: SubmissionFolder
+    runs: tuple[RunLog, ...]
+    claims: Claims
+    limits: Limits = field(default_factory=Limits)
+
+    @classmethod
+    def of_folder(cls, folder: SubmissionFolder, limits: Limits | None = None) -> Evidence:
+        """Read the evidence of a folder."""
+        return cls(folder, read_all(folder), read_claims(folder), limits or Limits())
+
+    @classmethod
+    def of_case(cls, case: Case) -> Evidence:
+        """The evidence that a case has read already."""
+        return cls(case.folder, tuple(case.logs), case.claims)
+
+    @cached_property
+    def table(self) -> SeedTable | None:
+        """The table of the reported seeds; None where the logs give none."""
+        try:
+            return table_of(self.folder, self.runs, self.claims)
+        except InputError:
+            return None
+
+    @cached_property
+    def reported(self) -> tuple[RunLog, ...]:
+        """The runs behind the claim; where no table can be made, every run that has a score."""
+        if self.table is not None:
+            return self.table.runs
+        return tuple(run for run in self.runs if run.headline is not None)
+
+    @cached_property
+    def non_record(self) -> bool:
+        """Whether the submission is on the track without limits on time and hardware."""
+        said = (self.claims.track or "").lower().replace("-", "_").replace(" ", "_")
+        if said:
+            return "non_record" in said or "unlimited" in said or "nonrecord" in said
+        return any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-4:])
+
+    def place(self, run: RunLog) -> str:
+        """The log's name inside the folder."""
+        return self.folder.relative(Path(run.path))
+
+    def name(self, run: RunLog) -> str:
+        """How a run is called in a message: by seed where it is known."""
+        return f"seed {run.seed}" if run.seed is not None else self.place(run)

@@ -1,0 +1,64 @@
+"""A rule that rests on evidence: it weighs figures into gate lines, and its failures are its findings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.finding import Certainty, Finding, Severity
+from audit.rule import Rule
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+
+class EvidenceRule(Rule):
+    """Subclasses weigh the evidence once; the gate prints the lines, the audit keeps what failed.
+
+    A failure is a finding of the rule's own severity and certainty; a warning one that asks for a reader.
+    """
+
+    limit: ClassVar[str] = ""  # what the gate prints as the limit where it does not depend on options
+    order: ClassVar[int] = 50  # place among the lines of the gate: sizes, times, data, metric, claims, process
+
+    def weigh(self, evidence: Evidence) -> Iterator[Check]:
+        """Yield the lines of the gate, at least one: what cannot be decided is ``unchecked``, never a pass."""
+        raise NotImplementedError
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        yield from self.findings(Evidence.of_case(case))
+
+    def findings(self, evidence: Evidence) -> Iterator[Finding]:
+        """The lines that failed, as findings."""
+        for line in self.weigh(evidence):
+            if line.status is Status.FAIL:
+                severity, certainty = self.severity, self.certainty
+            elif line.status is Status.WARN:
+                severity = Severity.WARNING if self.severity is Severity.ERROR else self.severity
+                certainty = Certainty.MEDIUM if self.certainty is Certainty.HIGH else self.certainty
+            else:
+                continue
+            yield Finding(
+                rule=self.id,
+                message=line.message or f"{line.name}: {line.actual}, limit {line.limit}",
+                severity=severity,
+                certainty=certainty,
+                basis=self.basis,
+                reference=self.reference,
+                file=line.file or line.evidence,
+                line=line.line,
+                data=line.data,
+            )
+
+    # -- lines ------------------------------------------------------------------------------------------------------
+
+    def line(
+        self, status: Status, actual: str, message: str = "", *, name: str = "", limit: str = "", evidence: str = "",
+        file: str = "", at: int | None = None, **data: object,
+    ) -> Check:  # fmt: skip
+        """One gate line of this rule."""
+        return Check(
+            name or self.title, limit or self.limit, actual, status, evidence or file, self.id, message, file, at, data
+        )

@@ -1,0 +1,60 @@
+"""Joins all evidence into the gate: one line a limit, with what was measured and whether it holds."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.evidence.evidence_rule import EvidenceRule
+from audit.evidence.limits import Limits
+from audit.finding import AuditResult
+from reproduce.folder import SubmissionFolder
+from reproduce.table import table_of
+
+
+def gate(
+    folder: SubmissionFolder,
+    limits: Limits | None = None,
+    audit: AuditResult | None = None,
+    evidence: Evidence | None = None,
+) -> tuple[Check, ...]:
+    """Every line of the gate for one submission.
+
+    Raises InputError where a seed's log stops before its final evaluation: then nothing can be said of the score.
+    What cannot be checked is ``unchecked``.
+    """
+    evidence = evidence or Evidence.of_folder(folder, limits)
+    if evidence.runs and any(run.headline for run in evidence.runs):
+        table_of(folder, evidence.runs, evidence.claims)
+    lines: list[Check] = [_audit_line(audit)]
+    for rule in evidence_rules():
+        lines += rule.weigh(evidence)
+    return tuple(lines)
+
+
+def passes(checks: Iterable[Check]) -> bool:
+    """Whether nothing failed."""
+    return not any(check.status is Status.FAIL for check in checks)
+
+
+def evidence_rules() -> Iterator[EvidenceRule]:
+    """One of each rule that rests on evidence, in the order of the gate."""
+    import audit.evidence as package
+
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    yield from sorted((rule() for rule in EvidenceRule.__subclasses__()), key=lambda rule: (rule.order, rule.id))
+
+
+def _audit_line(audit: AuditResult | None) -> Check:
+    if audit is None:
+        return Check("audit of the code", "no finding", "not run", Status.UNCHECKED)
+    active = sorted({finding.rule for finding in audit.findings if finding.active})
+    status = {"clean": Status.PASS, "illegal": Status.FAIL}.get(audit.verdict, Status.WARN)
+    if status is Status.PASS and audit.unchecked and audit.trainer is None:
+        status = Status.UNCHECKED
+    shown = audit.verdict + (f": {', '.join(active)}" if active else "")
+    return Check("audit of the code", "no finding", shown, status, audit.trainer or "", data={"rules": active})
