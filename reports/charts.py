@@ -99,6 +99,7 @@ def lines(
     if not everything:
         return Markup("")
     x_low, x_high = _bounds([point[0] for point in everything])
+    x_high += 0.015 * (x_high - x_low)  # room for the marks at the end of a run
     y_low, y_high = _bounds(_visible_heights([point[1] for point in everything]))
     y_low, y_high = y_low - 0.04 * (y_high - y_low), y_high + 0.04 * (y_high - y_low)
     data = {
@@ -216,60 +217,76 @@ def embedded(data: object) -> Markup:
 def bars(
     title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], *, limit: float, unit: str, over: str = "over"
 ) -> Markup:
-    """Stacked horizontal bars against a limit, figures written out at their ends; empty markup without rows."""
+    """Stacked horizontal bars against a limit, figures written out above them; empty markup without rows.
+
+    Positions are percentages, so that the bars fit any width and the text keeps its size.
+    """
     rows = [(name, [(part, value) for part, value in parts if value >= 0]) for name, parts in rows]
     rows = [(name, parts) for name, parts in rows if parts]
     if not rows:
         return Markup("")
-    left, right, height = 110, 150, 30
-    top = 22
-    longest = max(limit, *(sum(value for _, value in parts) for _, parts in rows)) * 1.02
-    scale = (WIDTH - left - right) / longest
-    total_height = top + height * len(rows) + 6
+    height, top = 42, 20
+    longest = max(limit, *(sum(value for _, value in parts) for _, parts in rows)) * 1.04
     names = list(dict.fromkeys(part for _, parts in rows for part, _ in parts))
-    body = [Markup("")]
+    bottom = top + height * len(rows)
+    ends = []  # the limit's line goes over the bars and under the words
+    body = []
     for position, (name, parts) in enumerate(rows):
         y = top + position * height
-        body.append(_text(left - 8, y + 17, clip(name, 15), "end"))
-        at = float(left)
-        for part, value in parts:
-            body.append(
-                _m(
-                    '<rect class="c{}" x="{:.1f}" y="{}" width="{:.1f}" height="20"><title>{}</title></rect>',
-                    names.index(part),
-                    at,
-                    y + 3,
-                    max(value * scale, 0.5),
-                    f"{plain(part)}: {value:,.6g} {unit}",
-                )
-            )
-            at += value * scale
         total = sum(value for _, value in parts)
-        text = f"{total:,.0f}" if total >= 1000 else f"{total:,.1f}"
+        figure = f"{total:,.0f}" if total >= 1000 else f"{total:,.1f}"
         exceeds = total > limit
-        body.append(
-            _text(
-                max(at, left + limit * scale) + 8,
-                y + 17,
-                f"{text}{f' {over}' if exceeds else ''}",
-                "start",
-                "figure over" if exceeds else "figure",
+        ends.append(_m('<text x="0" y="{}">{}</text>', y + 16, clip(plain(name), 40)))
+        ends.append(
+            _m(
+                '<text class="figure{}" x="100%" y="{}" text-anchor="end">{} {}{}</text>',
+                " over" if exceeds else "",
+                y + 16,
+                figure,
+                unit,
+                f", {over}" if exceeds else "",
             )
         )
-    at = left + limit * scale
-    body.append(_m('<line class="limit" x1="{0:.1f}" x2="{0:.1f}" y1="{1}" y2="{2}"/>', at, top - 6, total_height))
-    body.append(_text(at, 11, f"limit {limit:,.0f} {unit}", "middle"))
+        at = 0.0
+        for part, value in parts:
+            width = value / longest * 100
+            body.append(
+                _m(
+                    '<rect class="c{}" x="{:.3f}%" y="{}" width="{:.3f}%" height="16"><title>{}</title></rect>',
+                    names.index(part) % 8,
+                    at,
+                    y + 22,
+                    width,
+                    f"{plain(part)}: {value:,.9g} {unit}",
+                )
+            )
+            at += width
+    body.append(_upright("limit", limit / longest * 100, 14, bottom))
+    body += ends
+    body.append(_m('<text x="100%" y="12" text-anchor="end">limit {:,.0f} {}</text>', limit, unit))
     description = "; ".join(
-        f"{name}: " + ", ".join(f"{part} {value:,.6g} {unit}" for part, value in parts) for name, parts in rows
+        f"{name}: " + ", ".join(f"{part} {value:,.9g} {unit}" for part, value in parts) for name, parts in rows
     )
-    legend = Markup("").join(_m('<li class="c{}">{}</li>', i, plain(name)) for i, name in enumerate(names))
+    legend = Markup("").join(_m('<li class="c{}">{}</li>', i % 8, plain(name)) for i, name in enumerate(names))
+    return _figure(title, legend, _fluid(title, description, Markup("").join(body), bottom + 4))
+
+
+def _fluid(title: str, description: str, body: Markup, height: int) -> Markup:
     return _m(
-        '<figure class="chart"><figcaption>{}</figcaption><ul class="legend" aria-hidden="true">{}</ul>'
-        '<div class="frame" tabindex="0" role="group" aria-label="{}">{}</div></figure>',
+        '<svg class="fluid" height="{}" role="img" aria-label="{}"><desc>{}</desc>{}</svg>',
+        height,
+        plain(title),
+        plain(description),
+        body,
+    )
+
+
+def _figure(title: str, legend: Markup, drawing: Markup) -> Markup:
+    return _m(
+        '<figure class="chart"><figcaption>{}</figcaption><ul class="legend" aria-hidden="true">{}</ul>{}</figure>',
         plain(title),
         legend,
-        plain(title),
-        _svg(title, description, Markup("").join(body), height=total_height),
+        drawing,
     )
 
 
@@ -293,41 +310,49 @@ def spread(
         width = max(max(values) - min(values), 1e-4)
         values += [max(interval[0], min(values) - 2 * width), min(interval[1], max(values) + 2 * width)]
     low, high = _bounds(values)
-    low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
-    left, right, height = 30, 30, 132
+    low, high = low - 0.08 * (high - low), high + 0.08 * (high - low)
 
-    def px(value: float) -> float:
-        return left + (min(max(value, low), high) - low) / (high - low) * (WIDTH - left - right)
+    def at(value: float) -> float:
+        return (min(max(value, low), high) - low) / (high - low) * 100
 
-    body = [_m('<line class="axis" x1="{}" x2="{}" y1="96" y2="96"/>', left, WIDTH - right)]
-    for tick in ticks(low, high, 7):
-        body.append(_m('<line class="axis" x1="{0:.1f}" x2="{0:.1f}" y1="96" y2="101"/>', px(tick)))
-        body.append(_text(px(tick), 116, f"{tick:.6g}", "middle"))
-    body.append(_text(WIDTH - right, 130, unit, "end"))
+    reference = sorted(reference, key=lambda one: one[1])
+    top = 18 * len(reference) + 6
+    body = [_m('<line class="axis" x1="0" x2="100%" y1="{0}" y2="{0}"/>', top + 72)]
+    for tick in ticks(low, high, 4):
+        if 4 < at(tick) < 96:
+            body.append(
+                _m('<line class="axis" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>', at(tick), top + 72, top + 77)
+            )
+            body.append(_m('<text x="{:.2f}%" y="{}" text-anchor="middle">{:.6g}</text>', at(tick), top + 91, tick))
+    body.append(_m('<text x="100%" y="{}" text-anchor="end">{}</text>', top + 107, unit))
     if interval is not None:
         body.append(
             _m(
-                '<line class="interval" x1="{:.1f}" x2="{:.1f}" y1="56" y2="56"><title>{}</title></line>',
-                px(interval[0]),
-                px(interval[1]),
+                '<line class="interval" x1="{0:.2f}%" x2="{1:.2f}%" y1="{2}" y2="{2}"><title>{3}</title></line>',
+                at(interval[0]),
+                at(interval[1]),
+                top + 32,
                 f"95% interval of the mean: {interval[0]:.4f} to {interval[1]:.4f}",
             )
         )
     if mean is not None:
-        body.append(_m('<path class="mean" d="M{0:.1f} 46V66"><title>{1}</title></path>', px(mean), f"mean {mean:.4f}"))
-        body.append(_text(px(mean), 42, f"mean {mean:.4f}", _anchor(px(mean), "middle"), "figure"))
-    for position, (name, value) in enumerate(sorted(reference, key=lambda one: one[1])):
-        # The lower figure's label stands left of its line, the higher one's right of it, so that they do not meet.
-        left_of = position == 0 and px(value) > 180
-        body.append(_m('<line class="limit" x1="{0:.1f}" x2="{0:.1f}" y1="6" y2="96"/>', px(value)))
-        text = f"{clip(name, 30)} {value:.4f}"
-        body.append(_text(px(value) + (-6 if left_of else 6), 16, text, "end" if left_of else _anchor(px(value))))
+        body.append(
+            _m('<line class="mean" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>', at(mean), top + 22, top + 42)
+        )
+        body.append(_beside(at(mean), top + 14, f"mean {mean:.4f}", "figure"))
+    for position, (name, value) in enumerate(reference):
+        y = 14 + 18 * position
+        body.append(
+            _m('<line class="limit" x1="{0:.2f}%" x2="{0:.2f}%" y1="{1}" y2="{2}"/>', at(value), y - 8, top + 72)
+        )
+        body.append(_beside(at(value), y, f"{clip(plain(name), 30)} {value:.4f}", ""))
     for position, (name, value) in enumerate(points):
         body.append(
             _m(
-                '<circle class="c{}" cx="{:.1f}" cy="80" r="6"><title>{}</title></circle>',
+                '<circle class="c{}" cx="{:.2f}%" cy="{}" r="6"><title>{}</title></circle>',
                 position % 8,
-                px(value),
+                at(value),
+                top + 58,
                 f"{plain(name)}: {value:.6f}",
             )
         )
@@ -335,19 +360,26 @@ def spread(
     legend = Markup("").join(
         _m('<li class="c{} dotted">{}</li>', position % 8, plain(name)) for position, (name, _) in enumerate(points)
     )
+    return _figure(title, legend, _fluid(title, description, Markup("").join(body), top + 112))
+
+
+def _upright(name: str, at: float, top: float, bottom: float) -> Markup:
+    """A vertical line at ``at`` percent."""
+    return _m('<line class="{0}" x1="{1:.2f}%" x2="{1:.2f}%" y1="{2}" y2="{3}"/>', name, at, top, bottom)
+
+
+def _beside(at: float, y: int, text: str, name: str) -> Markup:
+    """A label next to ``at`` percent, on the side where there is more room."""
+    before = at > 50
     return _m(
-        '<figure class="chart"><figcaption>{}</figcaption><ul class="legend" aria-hidden="true">{}</ul>'
-        '<div class="frame" tabindex="0" role="group" aria-label="{}">{}</div></figure>',
-        plain(title),
-        legend,
-        plain(title),
-        _svg(title, description, Markup("").join(body), height=height),
+        '<text class="{}" x="{:.2f}%" dx="{}" y="{}" text-anchor="{}">{}</text>',
+        name,
+        at,
+        -6 if before else 6,
+        y,
+        "end" if before else "start",
+        text,
     )
-
-
-def _anchor(x: float, otherwise: str = "start") -> str:
-    """Where a label beside ``x`` has to begin so that it stays inside the drawing."""
-    return "start" if x < 140 else "end" if x > WIDTH - 140 else otherwise
 
 
 def clip(text: str, most: int) -> str:

@@ -1,15 +1,15 @@
 "use strict";
 // Hover, zoom and keyboard reading for the line charts; the static drawing stays as it is without this script.
 (() => {
-  const NS = "http://www.w3.org/2000/svg", W = 720, H = 320, L = 62, R = 16, T = 14, B = 42;
+  const NS = "http://www.w3.org/2000/svg", H = 320, L = 62, R = 16, T = 14, B = 42;
   const make = (name, attributes, parent) => {
     const element = document.createElementNS(NS, name);
     for (const key in attributes) element.setAttribute(key, attributes[key]);
     if (parent) parent.append(element);
     return element;
   };
-  const ticks = (low, high) => {
-    const rough = (high - low) / 6, power = 10 ** Math.floor(Math.log10(rough));
+  const ticks = (low, high, about = 6) => {
+    const rough = (high - low) / about, power = 10 ** Math.floor(Math.log10(rough));
     const step = power * ([1, 2, 2.5, 5].find((factor) => power * factor >= rough) || 10), out = [];
     for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) out.push(+(i * step).toPrecision(12));
     return out;
@@ -21,7 +21,7 @@
     const data = JSON.parse(figure.querySelector("script").textContent);
     const frame = figure.querySelector(".frame"), svg = frame.querySelector("svg");
     const axes = svg.querySelector(".axes"), plot = svg.querySelector(".plot"), full = data.box;
-    let box = full.slice(), at = -1;
+    let box = full.slice(), at = -1, W = 720;
     const px = (x) => L + ((x - box[0]) / (box[1] - box[0])) * (W - L - R);
     const py = (y) => H - B - ((y - box[2]) / (box[3] - box[2])) * (H - T - B);
     const readout = document.createElement("p");
@@ -31,13 +31,23 @@
     const tools = document.createElement("div");
     tools.className = "tools";
     const shapes = [...plot.children];
+    const name = [...svg.children].find((one) => one.tagName === "text" && !one.hasAttribute("transform"));
     const cursor = make("line", { class: "cursor", y1: T, y2: H - B, visibility: "hidden" }, plot);
     const brush = make("rect", { class: "brush", y: T, height: H - T - B, visibility: "hidden" }, plot);
     const xs = [...new Set(data.series.flatMap((one) => one.points.map((p) => p[0])))].sort((a, b) => a - b);
 
+    // The drawing takes the width there is, so that its text keeps its size on a phone.
+    const fit = () => {
+      W = Math.max(280, frame.clientWidth);
+      svg.setAttribute("viewBox", `0 0 ${W} ${H}`);
+      plot.setAttribute("width", W - L - R);
+      plot.setAttribute("viewBox", `${L} ${T} ${W - L - R} ${H - T - B}`);
+      name.setAttribute("x", (L + W - R) / 2);
+      draw();
+    };
     const draw = () => {
       axes.replaceChildren();
-      for (const x of ticks(box[0], box[1]))
+      for (const x of ticks(box[0], box[1], W / 110))
         make("text", { class: "tick", x: px(x), y: H - B + 18, "text-anchor": "middle" }, axes).textContent = label(x);
       for (const y of ticks(box[2], box[3])) {
         make("line", { class: "grid", x1: L, x2: W - R, y1: py(y), y2: py(y) }, axes);
@@ -135,7 +145,9 @@
       event.preventDefault();
       keys[event.key]();
     });
-    draw();
+    frame.classList.add("live");
+    new ResizeObserver(fit).observe(frame);
+    fit();
   }
   // Print everything: what is folded on the screen is open on paper.
   let opened = [];
