@@ -1,0 +1,601 @@
+"""Unpacks self-extracting scripts: follows constants to what is executed, without executing anything."""
+
+from __future__ import annotations
+
+import ast
+import bisect
+import posixpath
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audit.constants import UNKNOWN, Code, Evaluator, Limits, Name, OutOfBudget, Thing, Unknown, known
+from audit.decompress import Budget
+from audit.parse import ParseError, decode_source, parse_source
+
+if TYPE_CHECKING:
+    from audit.source import Module
+
+MAX_LAYERS = 60
+_WRAPPER_LINES = 40
+_SMALL_FUNCTION = 30  # lines of a function that may be a decoder
+HERE = "/submission"  # where an evaluated program believes it lies
+# What can execute text or another file. A script without any of it runs nothing but itself.
+_RUNS_CODE = re.compile(
+    r"\bexec(?:file|_module|[lv]p?e?)?\s*\(|(?<![\w.])eval\s*\(|\brunpy\b|\b(?:__)?builtins\b|__loader__|load_module|spec_from_|"
+    r"FileLoader|import_module|__import__|\bexec\b(?=\s*[,)=])|FunctionType|runsource|runcode|"
+    r"getattr\s*\(\s*__|globals\s*\(\s*\)\s*\[|subprocess\.\w+\([^)]{0,200}\.py"
+)
+
+_STARTS_PROCESS = re.compile(
+    r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|exec[lv]p?e?|spawn\w+)"
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One script on the way in: ``text`` was executed by line ``line`` of the layer ``parent`` (-1: the file itself).
+
+    ``codecs`` are the decoders that ran between the two, ``packed_bytes`` the bytes that the layer above takes.
+    """
+
+    text: str
+    name: str
+    parent: int = -1
+    line: int = 0
+    codecs: tuple[str, ...] = ()
+    packed_bytes: int = 0
+    file: str = ""  # the file beside the script that holds the text, where it is one
+
+
+@dataclass(frozen=True)
+class Span:
+    """Lines ``first`` to ``last`` of the unpacked text are lines of ``layer``, from its line ``layer_line`` on."""
+
+    first: int
+    last: int
+    layer: int
+    layer_line: int = 1
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """A script with its packing taken off.
+
+    ``text`` is what runs: the innermost layers joined in order, or the file itself where it only runs code beside its
+    own. ``wrappers`` are the indices of layers whose only work is to unpack (their other statements, such as
+    ``os.environ.setdefault``, still count). ``files`` are Python files it writes. ``unresolved`` names places that
+    execute something that is not constant, as (layer, line, reason).
+    """
+
+    name: str
+    text: str
+    layers: tuple[Layer, ...]
+    line_map: tuple[Span, ...]
+    wrappers: tuple[int, ...] = ()
+    extra: tuple[int, ...] = ()  # layers that run beside ``text``
+    files: tuple[tuple[str, str], ...] = ()
+    unresolved: tuple[tuple[int, int, str], ...] = ()
+    tree: ast.Module | None = None  # of ``text``, where it was parsed on the way
+
+    @property
+    def packed(self) -> bool:
+        """Whether ``text`` is not the file's own text."""
+        return bool(self.wrappers)
+
+    def origin(self, line: int) -> tuple[Layer, int]:
+        """The layer that a line of ``text`` comes from, with its line there."""
+        index = max(bisect.bisect_right([span.first for span in self.line_map], line) - 1, 0)
+        span = self.line_map[index]
+        return self.layers[span.layer], span.layer_line + line - span.first
+
+    def file_line(self, line: int) -> int:
+        """The line of the file as submitted that brings forth a line of ``text``."""
+        layer, line = self.origin(line)
+        while layer.parent >= 0:
+            layer, line = self.layers[layer.parent], layer.line
+        return line
+
+
+class _Return(Exception):
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+class _LoopEnd(Exception):
+    pass
+
+
+@dataclass
+class _File:
+    """A file of the evaluated program, in memory only."""
+
+    content: str | bytes | Unknown = b""
+
+    def write(self, data: Any) -> None:
+        held: Any = self.content
+        if isinstance(held, (str, bytes)) and type(held) is type(data):
+            self.content = held + data  # type: ignore[operator]
+        else:
+            self.content = data if not held else UNKNOWN
+
+
+@dataclass
+class _World:
+    """What the layers of one script share: files, limits, and what was found executed."""
+
+    read: Callable[[str], bytes | None]
+    limits: Limits
+    files: dict[str, _File] = field(default_factory=dict)
+    layers: list[Layer] = field(default_factory=list)
+    unresolved: list[tuple[int, int, str]] = field(default_factory=list)
+    running: set[str] = field(default_factory=set)
+
+
+def unpack(source: bytes | str, name: str, read: Callable[[str], bytes | None] | None = None) -> Unpacked:
+    """Take the packing off a script: every compression and encoding of the standard library, brotli and zstd, nested.
+
+    ``read`` gives the bytes of a file beside it by its relative name, or None. Raises ParseError for text that is not
+    Python and InputError-like limits through ``Unpacked.unresolved``; never executes a statement of the script.
+    """
+    text = source if isinstance(source, str) else decode_source(source, name)
+    world = _World(read or (lambda wanted: None), Limits(budget=Budget()))
+    world.layers.append(Layer(text, name, packed_bytes=len(source)))
+    tree: ast.Module | None = None
+    if may_run_code(text):
+        tree = parse_source(text, name)
+        _interpret(world, 0, tree, name)
+    return _assemble(world, name, tree)
+
+
+def may_run_code(text: str) -> bool:
+    """Whether a text could execute other text: a cheap look that spares the plain scripts an evaluation."""
+    return bool(_RUNS_CODE.search(text))
+
+
+def write_unpacked(modules: Iterable[Module], directory: str | Path) -> tuple[Path, ...]:
+    """Save the unpacked text of every module under ``directory``; raises InputError rather than overwrite a file."""
+    from reproduce.errors import InputError
+
+    target = Path(directory)
+    if target.exists() and not target.is_dir():
+        raise InputError(target, "a folder to write the unpacked sources to", "a file")
+    todo: list[tuple[Path, str]] = []
+    for module in modules:
+        parts = [part for part in module.file.replace("\\", "/").split("/") if part not in ("", ".", "..")]
+        path = target.joinpath(*parts)
+        if path.exists() and path.read_text(encoding="utf-8", errors="replace") != module.text:
+            raise InputError(path, "a new file for the unpacked source", "a file that is there already")
+        todo.append((path, module.text))
+    for path, text in todo:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", newline="")
+    return tuple(path for path, _ in todo)
+
+
+def _interpret(world: _World, index: int, tree: ast.Module, file: str, names: dict[str, Any] | None = None) -> None:
+    names = {} if names is None else names
+    names.update({"__name__": "__main__", "__file__": posixpath.join(HERE, file)})
+    runner = _Runner(world, index, names)
+    runner.worth_entering = _functions_that_run_code(tree, world.layers[index].text)
+    try:
+        runner.block(tree.body)
+    except OutOfBudget as error:
+        world.unresolved.append((index, 0, f"unpacking stopped: {error}"))
+    except (_Return, _LoopEnd):
+        pass
+
+
+class _Runner(Evaluator):
+    """Follows the statements of one layer in order, as far as constants go."""
+
+    def __init__(self, world: _World, index: int, names: dict[str, Any]) -> None:
+        super().__init__(world.limits, names)
+        self.world = world
+        self.index = index
+        self.calls = 0
+        self.worth_entering: set[str] = set()  # functions that lead to an execution
+
+    # Statements.
+
+    def block(self, statements: list[ast.stmt]) -> None:
+        for statement in statements:
+            self.limits.tick()
+            handler = getattr(self, f"on_{type(statement).__name__.lower()}", None)
+            if handler:
+                handler(statement)
+
+    def on_import(self, node: ast.Import) -> None:
+        for alias in node.names:
+            self.names[alias.asname or alias.name.split(".")[0]] = Name(
+                alias.name if alias.asname else alias.name.split(".")[0]
+            )
+
+    def on_importfrom(self, node: ast.ImportFrom) -> None:
+        module = (node.module or "").removeprefix("compression.")
+        for alias in node.names:
+            dotted = f"{module}.{alias.name}" if module else alias.name
+            self.names[alias.asname or alias.name] = (
+                self.attribute(Name(module), alias.name) if module else Name(dotted)
+            )
+
+    def on_assign(self, node: ast.Assign) -> None:
+        value = self.value(node.value)
+        for target in node.targets:
+            self._bind_safely(target, value)
+
+    def on_annassign(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self._bind_safely(node.target, self.value(node.value))
+
+    def on_augassign(self, node: ast.AugAssign) -> None:
+        load = ast.BinOp(left=_as_load(node.target), op=node.op, right=node.value)
+        self._bind_safely(node.target, self.value(load))
+
+    def _bind_safely(self, target: ast.expr, value: Any) -> None:
+        try:
+            self.bind(target, value)
+        except (ValueError, TypeError, LookupError):
+            if isinstance(target, ast.Name):
+                self.names[target.id] = UNKNOWN
+
+    def on_expr(self, node: ast.Expr) -> None:
+        self.value(node.value)
+
+    def on_if(self, node: ast.If) -> None:
+        test = self.value(node.test)
+        if known(test) and not isinstance(test, (Name, Thing)):
+            self.block(node.body if test else node.orelse)
+        else:
+            self.block(node.body)
+            self.block(node.orelse)
+
+    def on_for(self, node: ast.For) -> None:
+        collection = self.value(node.iter)
+        try:
+            items = list(self.iterate(collection))
+        except TypeError:
+            self._bind_safely(node.target, UNKNOWN)
+            items = [UNKNOWN]
+        for item in items:
+            self._bind_safely(node.target, item)
+            try:
+                self.block(node.body)
+            except _LoopEnd as end:
+                if end.args == ("break",):
+                    break
+
+    def on_while(self, node: ast.While) -> None:
+        while True:
+            self.limits.tick(4)
+            test = self.value(node.test)
+            if known(test) and not test:
+                return
+            try:
+                self.block(node.body)
+            except _LoopEnd as end:
+                if end.args == ("break",):
+                    return
+            if not known(test):
+                return
+
+    def on_break(self, node: ast.Break) -> None:
+        raise _LoopEnd("break")
+
+    def on_continue(self, node: ast.Continue) -> None:
+        raise _LoopEnd("continue")
+
+    def on_with(self, node: ast.With) -> None:
+        for item in node.items:
+            value = self.value(item.context_expr)
+            if item.optional_vars is not None:
+                self._bind_safely(item.optional_vars, value)
+        self.block(node.body)
+
+    def on_try(self, node: ast.Try) -> None:
+        self.block(node.body)
+        self.block(node.orelse)
+        self.block(node.finalbody)
+
+    def on_functiondef(self, node: ast.FunctionDef) -> None:
+        self.names[node.name] = Thing("function", {"node": node})
+
+    def on_classdef(self, node: ast.ClassDef) -> None:
+        self.names[node.name] = Unknown(f"the class {node.name}")
+
+    def on_return(self, node: ast.Return) -> None:
+        raise _Return(self.value(node.value) if node.value else None)
+
+    def on_delete(self, node: ast.Delete) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Name):
+                self.names.pop(target.id, None)
+
+    # Calls that read, write or run.
+
+    def call_thing(self, thing: Thing, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
+        if thing.kind == "function":
+            return self._call_function(thing.data["node"], args, options)
+        return super().call_thing(thing, args, options, node)
+
+    def _call_function(self, node: ast.FunctionDef, args: list[Any], options: dict[str, Any]) -> Any:
+        if self.calls > 12 or node.end_lineno is None:
+            return Unknown("calls nested too deeply")
+        if node.name not in self.worth_entering and node.end_lineno - node.lineno > _SMALL_FUNCTION:
+            return Unknown(f"a call of {node.name}")
+        names = [arg.arg for arg in node.args.posonlyargs + node.args.args]
+        bound: dict[str, Any] = dict.fromkeys((arg.arg for arg in node.args.kwonlyargs), UNKNOWN)
+        for name, default in zip(names[len(names) - len(node.args.defaults) :], node.args.defaults, strict=True):
+            bound[name] = self.value(default)
+        for keyword, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
+            if value is not None:
+                bound[keyword.arg] = self.value(value)
+        bound.update({name: UNKNOWN for name in names if name not in bound})
+        bound.update(zip(names, args, strict=False))
+        if node.args.vararg:
+            bound[node.args.vararg.arg] = tuple(args[len(names) :])
+        bound.update({key: value for key, value in options.items() if key in bound})
+        declared = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+        saved, depth = dict(self.names), self.depth
+        self.names.update(bound)
+        self.calls, self.depth = self.calls + 1, 0
+        try:
+            self.block(node.body)
+            return None
+        except _Return as result:
+            return result.value
+        finally:
+            changed = {name: self.names[name] for name in declared if name in self.names}
+            self.names.clear()
+            self.names.update(saved)
+            self.names.update(changed)
+            self.calls, self.depth = self.calls - 1, depth
+
+    def call_name(self, name: str, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
+        line = getattr(node, "lineno", 0)
+        name = name.removeprefix("builtins.")
+        if name in ("exec", "eval", "execfile"):
+            self._run(args[0] if args else UNKNOWN, line, f"{name} of")
+            return UNKNOWN
+        if name == "__import__" or name == "importlib.import_module":
+            return Name(args[0]) if args and isinstance(args[0], str) else Unknown("an import of a computed name")
+        if name in ("globals", "locals", "vars") and not args:
+            return self.names
+        if name in ("open", "io.open", "os.fdopen", "codecs.open"):
+            return self._open(args, options)
+        if name in ("tempfile.mkdtemp", "tempfile.gettempdir", "os.getcwd", "pathlib.Path.cwd"):
+            return HERE if "cwd" in name else "/tmp"
+        if name in ("tempfile.NamedTemporaryFile", "tempfile.TemporaryFile"):
+            path = f"/tmp/{len(self.world.files)}{options.get('suffix', '')}"
+            return Thing("file", {"name": path, "file": self.world.files.setdefault(path, _File())})
+        if name == "tempfile.mkstemp":
+            path = f"/tmp/{len(self.world.files)}{options.get('suffix', '')}"
+            self.world.files[path] = _File()
+            return (Thing("descriptor", {"name": path}), path)
+        if name == "tempfile.TemporaryDirectory":
+            return "/tmp"
+        if name in ("os.write",) and args and isinstance(args[0], Thing):
+            self.world.files.setdefault(args[0].data["name"], _File()).write(args[1])
+            return None
+        if name in ("runpy.run_path", "importlib.util.spec_from_file_location", "importlib.machinery.SourceFileLoader"):
+            return self._run_path(name, args, options, line)
+        if name == "importlib.util.module_from_spec":
+            return Thing("module", {"spec": args[0] if args else UNKNOWN})
+        if re.fullmatch(
+            r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|exec[lv]p?e?|spawn\w+)", name
+        ):
+            self._run_command(args, line)
+            return UNKNOWN
+        if name == "setattr":
+            return None
+        return super().call_name(name, args, options, node)
+
+    def method(self, owner: Thing, name: str, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
+        line = getattr(node, "lineno", 0)
+        if owner.kind == "file":
+            file: _File = owner.data["file"]
+            if name == "write" and args:
+                file.write(args[0])
+                return None
+            if name in ("read", "readall"):
+                return (
+                    file.content.decode()
+                    if owner.data.get("text") and isinstance(file.content, bytes)
+                    else file.content
+                )
+            return UNKNOWN
+        if owner.kind == "spec" and name in ("exec_module", "load_module"):
+            self._run_file(owner.data["path"], line)
+            return UNKNOWN
+        return super().method(owner, name, args, options, node)
+
+    def path_method(self, path: str, name: str, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
+        if name in ("read_bytes", "read_text"):
+            content = self._content(path)
+            return content.decode() if name == "read_text" and isinstance(content, bytes) else content
+        if name in ("write_bytes", "write_text"):
+            self.world.files[posixpath.normpath(path)] = _File(args[0] if args else UNKNOWN)
+            return None
+        if name == "open":
+            return self._open([path, *args], options)
+        return super().path_method(path, name, args, options, node)
+
+    def _open(self, args: list[Any], options: dict[str, Any]) -> Any:
+        path = args[0] if args else options.get("file")
+        mode = args[1] if len(args) > 1 else options.get("mode", "r")
+        if isinstance(path, Thing) and path.kind == "descriptor":
+            path = path.data["name"]
+        if not isinstance(path, str) or not isinstance(mode, str):
+            return Unknown("a file of unknown name")
+        path = posixpath.normpath(path)
+        if "w" in mode or "x" in mode:
+            self.world.files[path] = _File()
+        if path not in self.world.files:
+            content = self._content(path)
+            if isinstance(content, Unknown):
+                return content
+            return Thing("file", {"name": path, "file": _File(content), "text": "b" not in mode})
+        return Thing("file", {"name": path, "file": self.world.files[path], "text": "b" not in mode})
+
+    def _content(self, path: str) -> Any:
+        path = posixpath.normpath(path)
+        if path in self.world.files:
+            return self.world.files[path].content
+        relative = posixpath.relpath(path, HERE) if path.startswith("/") else path
+        if relative.startswith(".."):
+            return Unknown(f"the file {path}, outside the folder")
+        if relative == self.world.layers[0].name:
+            return self.world.layers[0].text
+        content = self.world.read(relative)
+        return Unknown(f"the file {relative}, which is not there") if content is None else content
+
+    def _run_path(self, name: str, args: list[Any], options: dict[str, Any], line: int) -> Any:
+        if name == "runpy.run_path":
+            self._run_file(args[0] if args else UNKNOWN, line)
+            return UNKNOWN
+        path = args[1] if len(args) > 1 else options.get("location", options.get("path", UNKNOWN))
+        spec = Thing("spec", {"path": path})
+        spec.data["loader"] = spec
+        return spec
+
+    def _run_command(self, args: list[Any], line: int) -> None:
+        words = args[0] if args else []
+        if isinstance(words, str):
+            words = words.split()
+        if isinstance(words, (list, tuple)):
+            for word in [*words, *args[1:]]:
+                for path in word if isinstance(word, list) else [word]:
+                    if isinstance(path, str) and path.endswith(".py") and self._is_written(path):
+                        self._run_file(path, line)
+
+    def _is_written(self, path: str) -> bool:
+        return (
+            posixpath.normpath(path) in self.world.files or self.world.read(path.removeprefix(HERE + "/")) is not None
+        )
+
+    def _run_file(self, path: Any, line: int) -> None:
+        if not isinstance(path, str):
+            self.world.unresolved.append((self.index, line, "runs a file of unknown name"))
+            return
+        content = self._content(path)
+        inside = (
+            posixpath.relpath(posixpath.normpath(path), HERE) if posixpath.isabs(path) else posixpath.normpath(path)
+        )
+        file = "" if posixpath.normpath(path) in self.world.files or inside.startswith("..") else inside
+        self._run(Code(content, path) if isinstance(content, (str, bytes)) else content, line, "runs", file)
+
+    def _run(self, value: Any, line: int, verb: str, file: str = "") -> None:
+        """Record that ``value`` is executed by ``line`` of this layer, then follow it in turn."""
+        source = value.source if isinstance(value, Code) else value
+        if isinstance(source, (bytearray, memoryview)):
+            source = bytes(source)
+        world = self.world
+        if not isinstance(source, (str, bytes)):
+            why = source.why if isinstance(source, Unknown) and source.why else "something that is not constant"
+            world.unresolved.append((self.index, line, f"{verb} {why}"))
+            return
+        used = world.limits.budget.used
+        codecs, used[:] = tuple(used), []
+        if len(world.layers) >= MAX_LAYERS:
+            raise OutOfBudget(f"more than {MAX_LAYERS} layers")
+        given = value.filename if isinstance(value, Code) else ""
+        name = f"{world.layers[0].name}!{len(world.layers)}"
+        try:
+            text = source if isinstance(source, str) else decode_source(source, name)
+            if text in world.running or text == world.layers[self.index].text:
+                return  # a script that runs itself again (under torchrun, say)
+            tree = parse_source(text, name)
+        except ParseError as error:
+            world.unresolved.append((self.index, line, f"{verb} text that is not Python ({error.found})"))
+            return
+        if not tree.body:
+            return
+        world.layers.append(Layer(text, name, self.index, line, codecs, len(source), file))
+        index = len(world.layers) - 1
+        world.running.add(text)
+        if may_run_code(text):
+            own = posixpath.basename(given) if given.endswith(".py") else world.layers[0].name
+            _interpret(world, index, tree, own, dict(self.names))
+
+
+def _functions_that_run_code(tree: ast.Module, text: str) -> set[str]:
+    """Names of functions whose text executes something, or that mention one of those."""
+    lines = text.split("\n")
+    bodies = {
+        node.name: "\n".join(lines[node.lineno - 1 : node.end_lineno])
+        for node in tree.body
+        if isinstance(node, ast.FunctionDef)
+    }
+    found = {name for name, body in bodies.items() if _RUNS_CODE.search(body)}
+    for _ in range(4):
+        pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, found)) + r")\b") if found else None
+        more = {name for name, body in bodies.items() if name not in found and pattern and pattern.search(body)}
+        if not more:
+            break
+        found |= more
+    return found
+
+
+def _as_load(target: ast.expr) -> ast.expr:
+    if isinstance(target, ast.Name):
+        return ast.Name(id=target.id, ctx=ast.Load())
+    if isinstance(target, ast.Attribute):
+        return ast.Attribute(value=target.value, attr=target.attr, ctx=ast.Load())
+    if isinstance(target, ast.Subscript):
+        return ast.Subscript(value=target.value, slice=target.slice, ctx=ast.Load())
+    return target
+
+
+def _definitions(text: str) -> int:
+    return len(re.findall(r"^[ \t]*(?:async\s+)?(?:def|class)\s", text, re.M))
+
+
+def _assemble(world: _World, name: str, tree: ast.Module | None) -> Unpacked:
+    """Choose what the program is: the payload of wrappers, or the file with pieces beside it."""
+    layers = tuple(world.layers)
+    children: dict[int, list[int]] = {}
+    for index, layer in enumerate(layers[1:], 1):
+        children.setdefault(layer.parent, []).append(index)
+    wrappers: list[int] = []
+
+    def weight(index: int) -> int:
+        return _definitions(layers[index].text) + sum(weight(child) for child in children.get(index, ()))
+
+    def program(index: int) -> list[int]:
+        below = children.get(index, [])
+        own = _definitions(layers[index].text)
+        heavy = sum(weight(child) for child in below)
+        lines, packed_lines = _statements(layers[index].text), sum(_statements(layers[child].text) for child in below)
+        if below and (heavy > 2 * own or (lines <= _WRAPPER_LINES and 2 * packed_lines >= lines)):
+            wrappers.append(index)
+            return [part for child in below for part in program(child)]
+        return [index]
+
+    parts = program(0)
+    used = {*parts, *wrappers}
+    text, spans, line = "", [], 1
+    for part in parts:
+        piece = layers[part].text
+        if text and not text.endswith("\n"):
+            text += "\n"
+        count = piece.count("\n") + (not piece.endswith("\n"))
+        spans.append(Span(line, line + count - 1, part))
+        text += piece
+        line += count
+    written = []
+    for path, file in world.files.items():
+        if path.endswith(".py") and isinstance(file.content, (str, bytes)) and file.content:
+            content = file.content if isinstance(file.content, str) else file.content.decode("utf-8", "replace")
+            if all(content != layer.text for layer in layers):
+                written.append((posixpath.basename(path), content))
+    kept = tree if not wrappers else None
+    extra = tuple(index for index in range(len(layers)) if index not in used)
+    return Unpacked(
+        name, text, layers, tuple(spans), tuple(wrappers), extra, tuple(written), tuple(world.unresolved), kept
+    )
+
+
+def _statements(text: str) -> int:
+    return sum(1 for line in text.splitlines() if line.strip() and not line.lstrip().startswith("#"))
