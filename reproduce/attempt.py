@@ -61,7 +61,7 @@ def run_attempt(
     home.mkdir(parents=True, exist_ok=True)
     work = home / "work" / job.entry
     resuming = bool(job.resume_env) and before.state in (State.LOST, State.STOPPED) and work.is_dir()
-    earlier = _put_aside(home, before)
+    earlier = put_aside(home, before)
     if not resuming:
         make_copy(source, job.inputs, work)
         if job.data is not None and not (work / "data").exists():
@@ -130,7 +130,7 @@ def _link_data(data: Path, place: Path, sandbox: bool) -> None:
         place.symlink_to(data, target_is_directory=True)
 
 
-def _put_aside(home: Path, before: SeedRun) -> tuple[dict[str, object], ...]:
+def put_aside(home: Path, before: SeedRun) -> tuple[dict[str, object], ...]:
     """Keep the log of the attempt before under its number; give the list of attempts so far."""
     log = home / LOG
     if before.attempt == 0:

@@ -14,3 +14,7 @@ class InputError(Exception):
     def __init__(self, path: str | Path, expected: str, found: str = "") -> None:
         self.path, self.expected, self.found = str(path), expected, found
         super().__init__(f"{path}: expected {expected}" + (f", found {found}" if found else ""))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[str, str, str]]:
+        """Pickles with its three parts, so that it can come back from another process or machine."""
+        return type(self), (self.path, self.expected, self.found)

@@ -8,13 +8,15 @@ from pathlib import Path
 
 from reproduce.attempt import Job, end_leftovers, run_attempt
 from reproduce.errors import InputError
+from reproduce.executors import RayExecutor
 from reproduce.folder import SubmissionFolder, open_folder
 from reproduce.launch import author_launch, parse_launch, requested_processes
 from reproduce.live import Phase, Progress
 from reproduce.logs import read_log
 from reproduce.machine import describe_machine, git_commit, redact
 from reproduce.process import Limits
-from reproduce.rundir import Plan, RunDirectory, SeedRun, State
+from reproduce.ray_seeds import run_on_cluster
+from reproduce.rundir import Plan, RunDirectory, State
 from reproduce.table import SeedTable, tabulate
 from reproduce.workcopy import StoredFile, input_files
 
@@ -32,6 +34,7 @@ class Options:
     sandbox: bool = False
     resume_env: Mapping[str, str] = field(default_factory=dict)
     keep_work: bool = False
+    cluster: RayExecutor | None = None  # None: on this machine
 
 
 _PLAIN = Options()
@@ -58,9 +61,14 @@ def run_seeds(
     try:
         with directory.held():
             plan = directory.begin(plan)
+            source = Path(plan.folder)
+            if options.cluster is not None:
+                run_on_cluster(directory, jobs, source, options.cluster, options.retries, progress)
             for job in jobs:
-                run = _run_seed(directory, job, Path(plan.folder), options.retries, progress)
+                if options.cluster is None:
+                    _run_seed(directory, job, source, options.retries, progress)
                 if progress is not None:
+                    run = directory.read(job.seed)
                     progress(job.seed, Progress(phase=Phase.DONE, state=str(run.state), note=run.why, fraction=1.0))
     except OSError as error:
         # Nothing is lost: what could not be written is as it was, and the same command goes on from there.
@@ -138,9 +146,9 @@ def _inputs(entry: SubmissionFolder, out: Path) -> tuple[StoredFile, ...]:
     return input_files(entry.path, out, only=only, leave_out=entry.logs)
 
 
-def _run_seed(directory: RunDirectory, job: Job, source: Path, retries: int, progress: OnProgress | None) -> SeedRun:
+def _run_seed(directory: RunDirectory, job: Job, source: Path, retries: int, progress: OnProgress | None) -> None:
     if directory.finished(job.seed):
-        return directory.read(job.seed)
+        return
     run = end_leftovers(directory.read(job.seed))
     for _ in range(retries + 1):
         try:
@@ -159,4 +167,3 @@ def _run_seed(directory: RunDirectory, job: Job, source: Path, retries: int, pro
         directory.write(run)
         if run.state is State.FINISHED:
             break
-    return run
