@@ -114,14 +114,19 @@ class _Desk:
         self.home.mkdir(parents=True, exist_ok=True)
         self.run = end_leftovers(directory.read(job.seed))
         self.follower = LogFollower(self.home / LOG)
+        self.ended: set[str] = set()
 
     def take(self, event: Begun | Grown) -> None:
+        """Put down what an attempt tells while it runs; messages may come later than its result."""
+        token = event.run.token if isinstance(event, Begun) else event.token
+        if token in self.ended:
+            return
         if isinstance(event, Begun):
-            if event.run.token == self.run.token:  # the same attempt, told again with its process id
+            if token == self.run.token:  # the same attempt, told again with its process id
                 self._write(replace(event.run, attempt=self.run.attempt, earlier=self.run.earlier))
                 return
             self._begin(event.run)
-        elif event.token == self.run.token:
+        elif token == self.run.token:
             log = self.home / LOG
             with log.open("r+b" if log.exists() else "wb") as file:
                 file.seek(event.offset)
@@ -137,6 +142,7 @@ class _Desk:
             return State.FAILED
         if result.run.token != self.run.token:  # its first message is still on the way, or was lost with it
             self._begin(result.run)
+        self.ended.add(result.run.token)
         write_bytes(self.home / LOG, result.log)
         if result.artifact is not None and result.run.artifact is not None:
             place = self.home / result.run.artifact.path
@@ -147,6 +153,7 @@ class _Desk:
 
     def _begin(self, run: SeedRun) -> None:
         before = self.run
+        self.ended.add(before.token)
         if before.state is State.RUNNING:
             before = replace(before, state=State.LOST, why="its machine was lost")
         earlier = put_aside(self.home, before)

@@ -5,5 +5,6 @@ from collections.abc import Callable
 from golfproof.commands.gate import gate
 from golfproof.commands.report import report
 from golfproof.commands.reproduce import reproduce
+from golfproof.commands.watch import watch
 
-COMMANDS: tuple[Callable[..., None], ...] = (gate, report, reproduce)
+COMMANDS: tuple[Callable[..., None], ...] = (gate, report, reproduce, watch)
