@@ -55,8 +55,10 @@ class Page:
     def requests(self) -> list[str]:
         """The addresses of everything the page asked for, itself included; data: is no request."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [one["params"]["request"]["url"] for one in messages if one["method"] == "Network.requestWillBeSent"]
-        return [address for address in asked if not address.startswith("data:")]
+        asked = [one["params"] for one in messages if one["method"] == "Network.requestWillBeSent"]
+        # The browser's own first page may still be loading its parts.
+        ours = [one["request"]["url"] for one in asked if not one["documentURL"].startswith("chrome:")]
+        return [address for address in ours if not address.startswith("data:")]
 
     def faults(self) -> list[str]:
         """What axe-core finds of serious or critical impact, as rule and element."""
@@ -107,6 +109,7 @@ def start(profile: Path) -> Iterator[Page]:
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     driver = webdriver.Chrome(options=options, service=Service(driver_binary))
     try:
+        driver.get("about:blank")
         yield Page(driver)
     finally:
         driver.quit()
