@@ -36,11 +36,32 @@ def _json(report: Report) -> str:
     return to_json(report) + "\n"
 
 
+def _sarif(report: Report) -> str:
+    from reports import sarif
+
+    return sarif.render(report)
+
+
+def _junit(report: Report) -> str:
+    from reports import junit
+
+    return junit.render(report)
+
+
+def _github(report: Report) -> str:
+    from reports import annotations
+
+    return annotations.render(report)
+
+
 FORMATS: dict[str, Callable[[Report], str]] = {
     "terminal": _terminal,
     "markdown": _markdown,
     "html": _html,
     "json": _json,
+    "sarif": _sarif,
+    "junit": _junit,
+    "github": _github,
 }
 
 

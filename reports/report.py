@@ -25,11 +25,17 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Source:
-    """The text of a file that findings point into; ``packed`` where the file on disk held it in another form."""
+    """The text of a file that findings point into.
+
+    ``packed`` where the submission holds it only in packed form; ``inside`` is then the file that unpacks it, at its
+    1-based ``line``.
+    """
 
     file: str
     text: str
     packed: bool = False
+    inside: str = ""
+    line: int = 1
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,7 @@ class Report:
     notes: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     link: str = ""  # where the files can be read, e.g. https://github.com/OWNER/REPO/blob/COMMIT/FOLDER
+    folder: str = ""  # the submission's place in its repository, e.g. records/TRACK/NAME
     generated_by: str = ""
     schema: int = SCHEMA
 
@@ -88,6 +95,7 @@ def assemble(
     notes: Iterable[str] = (),
     sources: Iterable[Source] = (),
     link: str = "",
+    folder: str = "",
 ) -> Report:
     """A report of these parts. The program text that logs repeat is dropped: the audit has compared it already."""
     if seeds is not None:
@@ -105,6 +113,7 @@ def assemble(
         notes=tuple(notes),
         sources=tuple(source for source in sources if source.file in cited),
         link=link.rstrip("/"),
+        folder=folder.strip("/"),
         generated_by=generator(),
     )
 

@@ -33,6 +33,8 @@ def saved(report: Report, tmp_path: Path) -> Path:
         ("markdown", "### Findings"),
         ("html", "<!doctype html>"),
         ("json", '"submission": "Hash of the future"'),
+        ("junit", "<testsuites"),
+        ("github", "::error file=train_gpt.py"),
     ],
 )
 def test_each_format_is_made_from_the_saved_report(saved: Path, name: str, expected: str) -> None:
