@@ -23,14 +23,18 @@ def plain(text: str, *, keep_newlines: bool = False) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_visible(character, keep_newlines) for character in text.replace("\r\n", "\n"))
+    return text.replace("\r\n", "\n").translate(_LINES if keep_newlines else _LINE)
 
 
-def _visible(character: str, keep_newlines: bool) -> str:
-    if character == "\n":
-        return "\n" if keep_newlines else " "
-    if character == "\t":
-        return "    "
+class _Visible(dict[int, str]):
+    """Code points to what is shown for them, worked out when first met."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = shown = _visible(chr(code))
+        return shown
+
+
+def _visible(character: str) -> str:
     category = unicodedata.category(character)
     if category[0] != "C" and category not in ("Zl", "Zp") and character not in _BREAKS | _INVISIBLE:
         return character
@@ -38,6 +42,10 @@ def _visible(character: str, keep_newlines: bool) -> str:
     if code < 0x100:
         return f"\\x{code:02x}"
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+_LINE = _Visible({ord("\n"): " ", ord("\t"): "    "})
+_LINES = _Visible({ord("\n"): "\n", ord("\t"): "    "})
 
 
 _MARKDOWN = re.compile(
