@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from audit.finding import Basis, Certainty, Finding, Severity
+from audit.finding import Basis, Certainty, Finding, Severity, Step
 
 if TYPE_CHECKING:
     from audit.case import Case
+    from audit.events import Event
+    from audit.provenance import Trail
 
 # A small submission of our own: the text of its train_gpt.py, or file names with their texts.
 Example = str | Mapping[str, str]
@@ -33,3 +35,60 @@ class Rule:
     def check(self, case: Case) -> Iterator[Finding]:
         """Yield a finding a breach; yield nothing where the case complies."""
         raise NotImplementedError
+
+    def finding(self, case: Case, sink: Event, message: str, *, also: Iterable[Event] = (), **changes: Any) -> Finding:
+        """Return a finding at an event, with the path that its value took and the events that complete the breach.
+
+        ``changes`` replace fields of the finding.
+        """
+        path = [*trail_steps(case, sink.trail, sink.line, sink.file), event_step(case, sink, "sink")]
+        path += [event_step(case, event, "step") for event in also]
+        fields: dict[str, Any] = {
+            "rule": self.id,
+            "message": message,
+            "severity": self.severity,
+            "certainty": self.certainty,
+            "basis": self.basis,
+            "reference": self.reference,
+            "file": sink.file,
+            "line": sink.line,
+            "path": tuple(path),
+            "active": sink.active,
+            "because": f"switched off by {sink.because}" if sink.because and not sink.active else "",
+        }
+        return Finding(**{**fields, **changes})
+
+
+NOTES = {
+    "score": "adds the loss to the score",
+    "store": "keeps the loss for the score",
+    "nll": "takes the loss at the target",
+    "step": "moves the weights",
+    "backward": "sends the loss back",
+    "count": "counts the tokens into the table",
+    "lookup": "looks the key up in the count table",
+    "read": "reads the count table",
+    "report": "reports the number",
+    "forward": "runs the model on the data",
+    "save": "writes the artifact",
+}
+
+
+def event_step(case: Case, event: Event, role: str) -> Step:
+    """Return an event as a step of a path."""
+    note = NOTES.get(event.kind, event.kind)
+    within = f" in {event.function}" if event.function else ""
+    return Step(event.file, event.line, case.excerpt(event.file, event.line), note + within, role)
+
+
+def trail_steps(case: Case, trail: Trail | None, line: int, file: str) -> list[Step]:
+    """Return the steps a value took before it came to a line, the source first."""
+    steps: list[Step] = []
+    for place in trail.steps() if trail is not None else ():
+        at = getattr(place.node, "lineno", 0)
+        if (place.file, at) == (file, line) or (steps and (steps[-1].file, steps[-1].line) == (place.file, at)):
+            continue
+        role = "step" if steps else "source"
+        note = "comes from here" if not steps else "passes through"
+        steps.append(Step(place.file, at, case.excerpt(place.file, at), note, role))
+    return steps

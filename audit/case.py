@@ -1,0 +1,124 @@
+"""What a rule checks: one submission with its modules, configuration, timeline, logs and claims, each read when asked for."""
+
+from __future__ import annotations
+
+import ast
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from audit.events import Event, Timeline
+from audit.headline import Headline, find_headline
+from audit.order import Breach, breaches
+from audit.provenance import INPUT
+from audit.source import Module, read_sources
+from reproduce.folder import SubmissionFolder
+
+if TYPE_CHECKING:
+    from audit.interpreter import Interpreter
+    from reproduce.claims import Claims
+    from reproduce.runlog import RunLog
+
+
+class Case:
+    """One submission under audit. Every part is read once, when a rule first asks."""
+
+    def __init__(self, folder: SubmissionFolder) -> None:
+        self.folder = folder
+
+    @cached_property
+    def modules(self) -> tuple[Module, ...]:
+        """The trainer first, then what it imports. Raises InputError where there is no readable trainer."""
+        return read_sources(self.folder)
+
+    @cached_property
+    def trainer(self) -> Module:
+        """The module that was run."""
+        return self.modules[0]
+
+    @cached_property
+    def environment(self) -> dict[str, str]:
+        """The environment variables that the submitted run set."""
+        command = self.folder.run_command
+        return dict(command.environment) if command is not None else {}
+
+    @cached_property
+    def program(self) -> Interpreter:
+        """The program, walked from its first line."""
+        from audit.interpreter import Interpreter
+
+        interpreter = Interpreter(self.modules, self.trainer, self.environment)
+        interpreter.run()
+        return interpreter
+
+    @cached_property
+    def timeline(self) -> Timeline:
+        """What the program does, in order."""
+        return self.program.timeline
+
+    @property
+    def events(self) -> list[Event]:
+        """The events of the timeline."""
+        return self.timeline.events
+
+    @cached_property
+    def headline(self) -> Headline:
+        """Which report makes the score, and which losses go into it."""
+        return find_headline(self.timeline, [run.headline.stage for run in self.logs if run.headline is not None])
+
+    @cached_property
+    def training_breaches(self) -> list[Breach]:
+        """Optimiser steps on validation tokens that a counted loss rests on too early."""
+        return breaches(self.headline, list(self.timeline.of("step")), list(self.headline.losses))
+
+    @cached_property
+    def counting_breaches(self) -> list[Breach]:
+        """Table increments with validation tokens that a counted look-up rests on too early."""
+        reads = [e for e in self.timeline.of("read") if e.active and self.headline.rests_on(e)]
+        return breaches(self.headline, list(self.timeline.of("count")), reads)
+
+    def reaches_artifact(self, update: Event) -> bool:
+        """Say whether what an update changed is written to disk after it."""
+        return any(e.order > update.order and e.value.bits & update.bit for e in self.timeline.of("save"))
+
+    def takes_current_for_target(self, lookup: Event) -> bool:
+        """A key of a token at the very index and tokens before it: the target, unless it is the model's input there."""
+        return not lookup.value.bits & INPUT
+
+    @cached_property
+    def logs(self) -> tuple[RunLog, ...]:
+        """All runs of all logs."""
+        from reproduce.table import read_all
+
+        return tuple(read_all(self.folder))
+
+    @cached_property
+    def claims(self) -> Claims:
+        """What submission.json and README claim."""
+        from reproduce.claims import read_claims
+
+        return read_claims(self.folder)
+
+    @cached_property
+    def by_file(self) -> dict[str, Module]:
+        """The modules by file name."""
+        return {module.file: module for module in self.modules}
+
+    def excerpt(self, file: str, line: int) -> str:
+        """Return a line of a module, without its indent."""
+        module = self.by_file.get(file)
+        return module.excerpt(line) if module is not None else ""
+
+    def nodes(self, kind: type[ast.AST]) -> list[tuple[Module, ast.AST]]:
+        """Return all nodes of a kind in all modules."""
+        return [(m, node) for m in self.modules for node in ast.walk(m.tree) if isinstance(node, kind)]
+
+    def gaps(self) -> list[str]:
+        """Return why the analysis could not tell, for a reader; empty where it followed the program to its score."""
+        found = list(self.timeline.gaps)
+        if self.trainer.problem:
+            found.append(f"{self.trainer.file}: {self.trainer.problem}")
+        unresolved = self.trainer.unpacked.unresolved if self.trainer.unpacked is not None else ()
+        found += [f"could not be unpacked: {reason}" for reason in unresolved]
+        if self.headline.report is None:
+            found.append(self.headline.why)
+        return found

@@ -1,0 +1,64 @@
+"""The order of learning and scoring: which updates a counted loss rests on that saw its own tokens first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from audit.events import Event, Loop, common_loops
+from audit.headline import Headline
+from audit.provenance import RANK, VAL
+
+
+@dataclass(frozen=True)
+class Breach:
+    """``update`` took in tokens that ``loss`` scores later.
+
+    ``how``: before (all updates precede the scoring), same round (inside one round of a loop, update first),
+    again (a loop that does not move on to other tokens holds both), own (fresh tensors fitted to the scored window).
+    """
+
+    update: Event
+    loss: Event
+    how: str
+    loop: Loop | None = None
+
+
+def breaches(headline: Headline, updates: list[Event], readings: list[Event]) -> list[Breach]:
+    """Return the updates on validation tokens that come before a reading of what they changed.
+
+    ``updates`` are optimiser steps or table increments; ``readings`` the losses or table look-ups the headline rests on.
+    """
+    found: list[Breach] = []
+    for update in updates:
+        if not update.value.bits & VAL:
+            continue
+        for reading in readings:
+            if not (reading.value.bits & update.bit or reading.data.get("rests", 0) & update.bit):
+                continue
+            breach = judge(update, reading)
+            if breach is not None:
+                found.append(breach)
+                break
+    return found
+
+
+def judge(update: Event, reading: Event) -> Breach | None:
+    """Say whether an update that a reading rests on may have seen the tokens read."""
+    shared = common_loops(update, reading)
+    if not shared:
+        if update.order > reading.order or is_prefix(update):
+            return None
+        return Breach(update, reading, "before")
+    for loop in shared:
+        if loop.times != 1 and not reading.value.loops & loop.bit:
+            if loop.over == "while" and not reading.value.loops:
+                continue
+            return Breach(update, reading, "again", loop)
+    if update.order < reading.order and update.value.loops & shared[-1].bit:
+        return Breach(update, reading, "same round", shared[-1])
+    return None
+
+
+def is_prefix(update: Event) -> bool:
+    """A process may fill its table with what lies before its own first window: earlier processes score that."""
+    return bool(update.value.bits & RANK) and update.kind == "count"

@@ -1,0 +1,64 @@
+"""C1-HASHKEY: a count table looked up under a key that holds the target answers only for the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Finding
+from audit.rule import Example, Rule
+from audit.rules.examples import EVALUATION, evaluator
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_TABLE = """
+    joint = np.zeros(4096, dtype=np.int64)
+    rows = np.zeros((4096, 64), dtype=np.int64)
+    context = np.zeros(4096, dtype=np.int64)
+"""
+_KEYED = """
+            before, truth = x.numpy(), y.numpy()
+            mixed = (before * 31) & 4095
+            both = (mixed ^ (truth * 17)) & 4095
+            guess = joint[both] / np.maximum(context[mixed], 1)
+            chance = 0.5 * np.exp(-losses.numpy()) + 0.5 * guess
+            total += float(-np.log(chance).sum())
+            np.add.at(joint, both, 1)
+            np.add.at(context, mixed, 1)
+"""
+_ROWS = """
+            before, truth = x.numpy(), y.numpy()
+            mixed = (before * 31) & 4095
+            row = (rows[mixed] + 0.1) / (rows[mixed].sum(-1, keepdims=True) + 6.4)
+            guess = row[np.arange(len(truth)), truth]
+            chance = 0.5 * np.exp(-losses.numpy()) + 0.5 * guess
+            total += float(-np.log(chance).sum())
+            np.add.at(rows, (mixed, truth), 1)
+"""
+
+
+class HashKey(Rule):
+    id = "C1-HASHKEY"
+    title = "look-up key contains the target"
+    basis = Basis.RULING
+    reference = "#779 and the closures of 03-27 (valerio-oai); field guide #1017 condition 1"
+    forbids = (
+        "Looking up a count under a key into which the token being scored was hashed, "
+        "such as (hash(context) ^ target * prime) & mask."
+    )
+    why = (
+        "Only the realised token is ever looked up. The other tokens' counts, collisions included, are never seen, so the "
+        "number is no probability: nothing makes it sum to one, and it looks ahead to the target."
+    )
+    comply = "Index the table's rows by the context alone and give each row one column a token, then normalise the row."
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_TABLE, _ROWS), EVALUATION)
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_TABLE, _KEYED),)
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        for lookup in case.timeline.of("lookup"):
+            if not lookup.data["target"] and not case.takes_current_for_target(lookup):
+                continue
+            if case.headline.report is not None and lookup.active and not case.headline.rests_on(lookup):
+                continue
+            yield self.finding(case, lookup, "a count is looked up under a key that contains the token being scored")

@@ -1,0 +1,97 @@
+"""``golfproof audit``: judge the code of a submission by the contest's rules."""
+
+from __future__ import annotations
+
+import json
+from enum import StrEnum
+from pathlib import Path
+
+import typer
+
+
+class AuditFormat(StrEnum):
+    text = "text"
+    json = "json"
+    jsonl = "jsonl"
+    md = "md"
+    sarif = "sarif"
+
+
+def audit(
+    paths: list[Path] = typer.Argument(None, help="Submission folders, or their trainer files."),
+    corpus: Path | None = typer.Option(None, "--corpus", help="Audit every submission below this folder."),
+    jobs: int = typer.Option(0, "--jobs", min=0, help="Processes for --corpus. [one a core]"),
+    format: AuditFormat = typer.Option(AuditFormat.text, "--format", help="How to print the result."),
+    profile: str = typer.Option("field-guide", help="Policy: readme, field-guide, as-applied, or a TOML file."),
+    rule: list[str] = typer.Option(None, "--rule", help="Put only this rule's question; may be repeated."),
+    explain: str | None = typer.Option(None, "--explain", help="Print the page of a rule and do nothing else."),
+    write_unpacked: Path | None = typer.Option(
+        None, "--write-unpacked", help="Save the text of self-extracting scripts in this folder."
+    ),
+    strict: bool = typer.Option(False, "--strict", help="Exit 1 for `review` and `unruled`, too."),
+) -> None:
+    """Judge submissions: read, never run.
+
+    Exit code: 0 when nothing is illegal, 1 when something is, 2 on unusable input.
+    """
+    from reproduce.errors import InputError
+
+    if explain is not None:
+        from golfproof.commands.rules import rules
+
+        rules(explain)
+        return
+    if corpus is not None:
+        from golfproof.commands.corpus import scan
+
+        scan(corpus, jobs, format, profile, rule)
+        return
+    if not paths:
+        raise InputError("golfproof audit", "a submission folder, a trainer file or --corpus", "none")
+    from audit.case import Case
+    from audit.run import audit_folder
+    from reproduce.folder import open_folder
+
+    results = []
+    for path in paths:
+        folder = open_folder(path)
+        if write_unpacked is not None:
+            from audit.unpack import write_unpacked as save
+
+            save(Case(folder).modules, write_unpacked)
+        results.append(audit_folder(folder, profile, rule or None))
+    show(results, format)
+    failing = {"illegal", "review", "unruled"} if strict else {"illegal"}
+    if any(result.verdict in failing for result in results):
+        raise typer.Exit(1)
+
+
+def show(results: list, format: AuditFormat) -> None:
+    """Print results in one of the formats."""
+    from dataclasses import asdict
+
+    if format is AuditFormat.json:
+        values = [asdict(result) for result in results]
+        typer.echo(json.dumps(values[0] if len(values) == 1 else values, indent=2))
+        return
+    if format is AuditFormat.jsonl:
+        for result in results:
+            typer.echo(json.dumps(asdict(result)))
+        return
+    from reports.report import assemble
+
+    if format is AuditFormat.text:
+        from reports import terminal
+
+        for result in results:
+            terminal.show(terminal.audit_summary(result))
+        return
+    from reports.formats import FORMATS
+
+    name = {"md": "markdown", "sarif": "sarif"}[format.value]
+    if name not in FORMATS:
+        from reproduce.errors import InputError
+
+        raise InputError(f"--format {format.value}", f"one of {', '.join(sorted(FORMATS))}", "no such renderer")
+    for result in results:
+        typer.echo(FORMATS[name](assemble(result.submission, audit=result)))
