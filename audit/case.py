@@ -1,4 +1,4 @@
-"""What a rule checks: one submission with its modules, configuration, timeline, logs and claims, each read when asked for."""
+"""What a rule checks: one submission, of which each part is read when a rule first asks for it."""
 
 from __future__ import annotations
 

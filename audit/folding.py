@@ -32,6 +32,13 @@ COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
 }
+
+
+def words(text: str) -> frozenset[str]:
+    """Return the words of a text as a set."""
+    return frozenset(text.split())
+
+
 LARGEST = 1 << 70
 LONGEST = 20_000
 
@@ -44,23 +51,21 @@ def fold_binary(op: ast.operator, a: Any, b: Any) -> Any:
             return a**b if small else UNKNOWN
         if isinstance(op, ast.LShift) and not (isinstance(b, int) and 0 <= b <= 64):
             return UNKNOWN
-        if isinstance(op, ast.Mult) and (
-            isinstance(a, str | bytes | list | tuple) or isinstance(b, str | bytes | list | tuple)
-        ):
-            if not (isinstance(a, int) or isinstance(b, int)) or _size(a) * _size(b) > LONGEST:
-                return UNKNOWN
+        longest = _size(a) * _size(b) if isinstance(op, ast.Mult) else 0
+        if longest > LONGEST and not (isinstance(a, int | float) and isinstance(b, int | float)):
+            return UNKNOWN
         if isinstance(op, ast.Mod) and isinstance(a, str):
             return UNKNOWN
         result = BINARY[type(op)](a, b)
     except (KeyError, TypeError, ValueError, ArithmeticError, MemoryError):
         return UNKNOWN
-    if isinstance(result, int) and abs(result) > LARGEST or isinstance(result, str) and len(result) > LONGEST:
+    if (isinstance(result, int) and abs(result) > LARGEST) or (isinstance(result, str) and len(result) > LONGEST):
         return UNKNOWN
     return result
 
 
 def _size(value: Any) -> int:
-    return value if isinstance(value, int) else len(value)
+    return len(value) if isinstance(value, str | bytes | list | tuple) else int(value)
 
 
 def fold_unary(op: ast.unaryop, a: Any) -> Any:
@@ -149,7 +154,7 @@ def call_pure(name: str, given: list[Any]) -> Any:
         result = function(*given)
     except (TypeError, ValueError, ArithmeticError, KeyError, IndexError):
         return UNKNOWN
-    if isinstance(result, int) and abs(result) > LARGEST or isinstance(result, str) and len(result) > LONGEST:
+    if (isinstance(result, int) and abs(result) > LARGEST) or (isinstance(result, str) and len(result) > LONGEST):
         return UNKNOWN
     return result
 
@@ -173,9 +178,11 @@ PURE: dict[str, Callable[..., Any]] = {
     "ceil": math.ceil,
     "floor": math.floor,
 }
-TEXT_METHODS = frozenset(
-    "lower upper strip lstrip rstrip split startswith endswith replace join format removeprefix removesuffix "
-    "casefold title isdigit isalpha find count rsplit partition rpartition splitlines".split()
+TEXT_METHODS = words(
+    """
+    lower upper strip lstrip rstrip split startswith endswith replace join format removeprefix
+    removesuffix casefold title isdigit isalpha find count rsplit partition rpartition splitlines
+    """
 )
 
 

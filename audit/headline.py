@@ -28,12 +28,18 @@ class Headline:
 
 def find_headline(timeline: Timeline, stages: list[str]) -> Headline:
     """Return the report that the logs name as the headline, else the last one that tells a validation score."""
-    told = [e for e in timeline.of("report") if e.active and e.value.bits & NLL and e.value.bits & VAL and e.value.bits & EVENTS]
+    told = [
+        e
+        for e in timeline.of("report")
+        if e.active and e.value.bits & NLL and e.value.bits & VAL and e.value.bits & EVENTS
+    ]
     named = [e for e in told if any(prints(e.text, stage) for stage in stages)]
     if named:
         report, why = named[-1], "the logs name this stage as their last"
     else:
-        outside = [e for e in told if not e.loops and _SCORE_WORDS.search(e.text)] or [e for e in told if not e.loops] or told
+        outside = (
+            [e for e in told if not e.loops and _SCORE_WORDS.search(e.text)] or [e for e in told if not e.loops] or told
+        )
         if not outside:
             return Headline(None, "no report of a validation score was found")
         report, why = outside[-1], "the last report of a validation score"

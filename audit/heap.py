@@ -14,7 +14,7 @@ FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
 
 class Thing:
-    """Anything a value can refer to; ``depth`` and ``dead`` say where it was made, so that a write knows what it may replace."""
+    """Anything a value can refer to; ``depth`` and ``dead`` say where it was made, for a write must know."""
 
     __slots__ = ("bits", "dead", "depth", "loops", "node", "trail")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import logging
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence as Seq
+from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Sequence as Seq
 from typing import Any
 
 from audit import library, tensors
@@ -18,16 +19,16 @@ from audit.heap import (
     Frame,
     Function,
     Instance,
-    Mapping as MappingThing,
     Method,
     ModuleThing,
-    Optimizer,
-    Parameters,
     Partial,
     Sequence,
     Super,
     Thing,
     constant,
+)
+from audit.heap import (
+    Mapping as MappingThing,
 )
 from audit.provenance import (
     BLENDED,
@@ -727,7 +728,7 @@ class Interpreter:
                 thing.trail = Trail(self.frame.file, node, value.trail)
         elif isinstance(thing, Instance):
             method = thing.cls.find("__setitem__") if thing.cls else None
-            if method is not None:
+            if method is not None and isinstance(method.thing, Function):
                 self.call_function(method.thing, [base, index, value], {}, node)
 
     # ------------------------------------------------------------------ expressions
@@ -866,7 +867,7 @@ class Interpreter:
                 if isinstance(folded, str):
                     bits |= library.text_bits(folded)
                 return Value(bits, folded, loops=left.loops | right.loops)
-        if isinstance(left.thing, Sequence | External) and not left.bits or isinstance(right.thing, Sequence):
+        if (isinstance(left.thing, Sequence | External) and not left.bits) or isinstance(right.thing, Sequence):
             combined = library.combine_sequences(self, op, left, right, node)
             if combined is not None:
                 return combined
@@ -1222,18 +1223,18 @@ class Interpreter:
         if running >= 2 or self.depth >= DEPTH_LIMIT:
             return library.union([*given, *named.values()])
         receiver = given[0].thing if function.owner is not None and given else None
-        model = isinstance(receiver, Instance) and library.is_model(receiver)
-        memo_key = None
-        if model:
-            if not self.calls_model() and receiver is not None:
+        model = receiver if isinstance(receiver, Instance) and library.is_model(receiver) else None
+        memo_key: object = None
+        if model is not None:
+            if not self.calls_model():
                 given = library.mark_input(given)
                 arguments = library.union([*given[1:], *named.values()])
                 if arguments.bits & (TRAIN | VAL | GENERATED):
-                    self.emit("forward", node, arguments, models=(id(receiver.root()),))
+                    self.emit("forward", node, arguments, models=(id(model.root()),))
             memo_key = (
                 id(definition),
-                id(receiver),
-                receiver.root().weights,
+                id(model),
+                model.root().weights,
                 *map(shape_of, given[1:]),
                 *((k, shape_of(v)) for k, v in sorted(named.items())),
             )
@@ -1242,8 +1243,8 @@ class Interpreter:
                 return self.with_arguments(found, given, named)
         events = self.event_count
         result = self.walk(function, given, named, node)
-        if model and isinstance(receiver, Instance):
-            result = library.from_model(result, receiver.root().weights)
+        if model is not None:
+            result = library.from_model(result, model.root().weights)
             if self.event_count == events:
                 self.memo[memo_key] = result
         return result
@@ -1309,9 +1310,9 @@ class Interpreter:
         try:
             for parameter, default in zip(reversed(names), reversed(parameters.defaults), strict=False):
                 frame.variables[parameter.arg] = self.ev(default)
-            for keyword, value in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True):
-                if value is not None:
-                    frame.variables[keyword.arg] = self.ev(value)
+            for keyword, fallback in zip(parameters.kwonlyargs, parameters.kw_defaults, strict=True):
+                if fallback is not None:
+                    frame.variables[keyword.arg] = self.ev(fallback)
         finally:
             self.frame = outer
         left = dict(named)

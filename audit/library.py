@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from audit import tensors
-from audit.folding import call_pure, call_text, truth
+from audit.folding import call_pure, call_text, words
 from audit.heap import (
     Array,
     Class,
@@ -29,13 +29,11 @@ from audit.heap import (
 )
 from audit.provenance import (
     ARTIFACT,
-    BYTES,
     CLOCK,
     COUNT,
     CURRENT,
     EVENTS,
     FULL,
-    GENERATED,
     GRADIENT,
     INPUT,
     LEAF,
@@ -51,7 +49,6 @@ from audit.provenance import (
     TRAIN,
     UNKNOWN,
     VAL,
-    Linear,
     Value,
     join,
 )
@@ -200,12 +197,12 @@ def element_of(interp: Interpreter, value: Value, node: ast.AST) -> Value:
     thing = value.thing
     if isinstance(thing, Range):
         at = thing.start.where()
-        position = interp.atom("range", node)
+        place = interp.atom("range", node)
         if at is not None:
-            position = position.plus(Linear((), at.constant)) if not at.terms else position.plus(at)
+            place = place.plus(at)
         bits = (thing.start.bits | thing.stop.bits) & ~(TOKEN | MODEL | NLL)
         only = thing.start.const if thing.times == 1 else UNKNOWN
-        return Value(bits, only, position=position, loops=thing.start.loops | thing.stop.loops)
+        return Value(bits, only, position=place, loops=thing.start.loops | thing.stop.loops)
     if isinstance(thing, Parameters):
         return value.but(items=None)
     items = known_items(value)
@@ -235,10 +232,10 @@ def element_of(interp: Interpreter, value: Value, node: ast.AST) -> Value:
     bits = value.bits
     if bits & TOKEN and not bits & (INPUT | TARGET):
         bits |= CURRENT
-    position = value.position
-    if position is None and not bits & (TOKEN | MODEL | NLL | PARAM):
-        position = interp.atom("element", node)
-    return Value(bits, UNKNOWN, thing if isinstance(thing, Array) else None, None, position, value.loops, value.trail)
+    at_element = value.position
+    if at_element is None and not bits & (TOKEN | MODEL | NLL | PARAM):
+        at_element = interp.atom("element", node)
+    return Value(bits, UNKNOWN, thing if isinstance(thing, Array) else None, None, at_element, value.loops, value.trail)
 
 
 def with_loop(value: Value, bit: int) -> Value:
@@ -449,9 +446,6 @@ def attribute(interp: Interpreter, base: Value, name: str, node: ast.AST) -> Val
         return base.but(const=UNKNOWN, items=None)
     if isinstance(base.thing, Mapping) and name in base.thing.entries and not isinstance(base.thing, Parser):
         return base.thing.entries[name]
-    if base.thing is None and base.const is UNKNOWN and not base.bits & (TOKEN | MODEL | NLL | FULL | COUNT):
-        if base.bits & (VAL | TRAIN):  # a path, or an object that holds data
-            return Value(base.bits, thing=Method(base, name), loops=base.loops, trail=base.trail)
     return Value(base.bits, thing=Method(base, name), loops=base.loops, trail=base.trail)
 
 
@@ -532,9 +526,12 @@ def environment(interp: Interpreter, name: Value, default: Value | None, node: a
 
 # ---------------------------------------------------------------------- calls
 
-PASS_FIRST = frozenset(
-    "compile DataParallel DistributedDataParallel DDP njit jit deepcopy copy checkpoint no_grad inference_mode script "
-    "disable cast ascontiguousarray asarray sync_module_states unwrap_model prepare wraps lru_cache cache".split()
+PASS_FIRST = words(
+    """
+    compile DataParallel DistributedDataParallel DDP njit jit deepcopy copy checkpoint no_grad
+    inference_mode script disable cast ascontiguousarray asarray sync_module_states unwrap_model
+    prepare wraps lru_cache cache
+    """
 )
 
 
@@ -546,7 +543,7 @@ def call(interp: Interpreter, name: str, given: list[Value], named: dict[str, Va
         result = handler(interp, last, given, named, node)
         if result is not None:
             return result
-    if name.startswith("builtins.") or name.startswith("math."):
+    if name.startswith(("builtins.", "math.")):
         consts = [g.const for g in given]
         if given and not named and all(c is not UNKNOWN for c in consts):
             folded = call_pure(last, consts)
@@ -559,20 +556,25 @@ def call(interp: Interpreter, name: str, given: list[Value], named: dict[str, Va
         return given[0]
     if last[:1].isupper() and ("optim" in name or last in OPTIMIZERS):
         return make_optimizer(interp, last, given, named, node)
-    for argument in (*given, *named.values()):  # a callback may be run
-        if isinstance(argument.thing, Function) and isinstance(argument.thing.definition, ast.FunctionDef):
-            if last in CALLBACKS:
-                interp.call(argument, [union(given)], {}, node)
+    for argument in (*given, *named.values()) if last in CALLBACKS else ():
+        if isinstance(argument.thing, Function):
+            interp.call(argument, [union(given)], {}, node)
     result = union([*given, *named.values()])
     if isinstance(getattr(given[0], "thing", None) if given else None, Array) and last in ("Variable",):
         return given[0]
     return result
 
 
-OPTIMIZERS = frozenset(
-    "Adam AdamW SGD LBFGS Adagrad RMSprop Muon NAdam RAdam Adamax Adafactor ZeroRedundancyOptimizer".split()
+OPTIMIZERS = words(
+    """
+    Adam AdamW SGD LBFGS Adagrad RMSprop Muon NAdam RAdam Adamax Adafactor ZeroRedundancyOptimizer
+    """
 )
-CALLBACKS = frozenset("Thread Process spawn submit map run start_processes launch".split())
+CALLBACKS = words(
+    """
+    Thread Process spawn submit map run start_processes launch
+    """
+)
 
 
 def _print(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
@@ -624,7 +626,7 @@ def _enumerate(interp: Interpreter, last: str, given: list[Value], named: dict[s
 def _zip(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
     known = [known_items(g) for g in given]
     if known and all(k is not None and len(k) <= 16 for k in known):
-        return tuple_of([tuple_of(list(row)) for row in zip(*known, strict=False)]).but(const=UNKNOWN)  # type: ignore[arg-type]
+        return tuple_of([tuple_of(list(row)) for row in zip(*known, strict=False)]).but(const=UNKNOWN)
     thing = Sequence(kind="zip")
     interp.made(thing, node)
     append(thing, Value(items=tuple(element_of(interp, g, node) for g in given)))
@@ -1049,8 +1051,8 @@ def path_method(interp: Interpreter, receiver: Value, name: str, given: list[Val
     if isinstance(receiver.const, str) and given and isinstance(given[0].const, str):
         text = f"{receiver.const}/{given[0].const}"
         return Value(bits | text_bits(text), text if name == "joinpath" else UNKNOWN)
-    for text in texts:
-        bits |= text_bits(text) if text else 0
+    for part in texts:
+        bits |= text_bits(part) if part else 0
     return Value(bits)
 
 
@@ -1093,9 +1095,7 @@ def parser_method(
         default = named.get("default")
         action = named.get("action")
         if default is None:
-            default = constant(
-                {"store_true": False, "store_false": True}.get(str(action.const) if action else "", None)
-            )
+            default = constant({"store_true": False, "store_false": True}.get(str(action.const) if action else ""))
         if key in interp.arguments:
             default = constant(interp.arguments[key])
         thing.defaults[key] = default
@@ -1269,14 +1269,15 @@ def sequence_method(
         return receiver
     if thing.kind == "modules" and name in ("parameters", "named_parameters"):
         models = [m.thing for m in thing.members if isinstance(m.thing, Instance)]
-        value = Value(PARAM, thing=Parameters([m.root() for m in models], []))
-        return value
+        return Value(PARAM, thing=Parameters([m.root() for m in models], []))
     return None
 
 
-TEXT_OF_TOKENIZER = frozenset(
-    "id_to_piece IdToPiece id_to_token decode piece_to_id encode encode_as_ids is_byte IsByte is_control is_unknown is_unused "
-    "vocab_size get_piece_size GetPieceSize decode_ids DecodeIds".split()
+TEXT_OF_TOKENIZER = words(
+    """
+    id_to_piece IdToPiece id_to_token decode piece_to_id encode encode_as_ids is_byte IsByte
+    is_control is_unknown is_unused vocab_size get_piece_size GetPieceSize decode_ids DecodeIds
+    """
 )
 
 
@@ -1288,9 +1289,6 @@ def tokenizer_method(interp: Interpreter, receiver: Value, name: str, given: lis
         return Value(receiver.bits | union(given).bits)
     if name == "encode" and isinstance(receiver.thing, Instance):
         return Value(union(given).bits | TOKEN)
-    if name.startswith("is_") or name.startswith("Is"):
+    if name.startswith(("is_", "Is")):
         return Value(0)
     return Value((receiver.bits | union(given).bits) & ~TOKEN | (TEXT if receiver.bits & TEXT else 0))
-
-
-__all__ = ["NOT_TARGET", "Any", "Instance", "call", "call_method", "truth"]

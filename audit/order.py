@@ -26,14 +26,14 @@ class Breach:
 def breaches(headline: Headline, updates: list[Event], readings: list[Event]) -> list[Breach]:
     """Return the updates on validation tokens that come before a reading of what they changed.
 
-    ``updates`` are optimiser steps or table increments; ``readings`` the losses or table look-ups the headline rests on.
+    ``updates`` are optimiser steps or table increments; ``readings`` the losses or look-ups the headline rests on.
     """
     found: list[Breach] = []
     for update in updates:
         if not update.value.bits & VAL:
             continue
         for reading in readings:
-            if not (reading.value.bits & update.bit or reading.data.get("rests", 0) & update.bit):
+            if not reading.value.bits & update.bit:
                 continue
             breach = judge(update, reading)
             if breach is not None:

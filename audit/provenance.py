@@ -1,4 +1,4 @@
-"""What an abstract value is: which data it is made of, which constant or position it stands for, and how it came here."""
+"""What an abstract value is: the data it is made of, the constant or position it stands for, the way it came."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class Trail:
 
     def __init__(self, file: str, node: ast.AST, before: Trail | None) -> None:
         self.file, self.node = file, node
-        self.before = before if before is None or before.length < self.LIMIT else before.before
-        self.length = 1 if self.before is None else self.before.length + 1
+        self.before: Trail | None = before if before is None or before.length < self.LIMIT else before.before
+        self.length: int = 1 if self.before is None else self.before.length + 1
 
     def steps(self) -> list[Trail]:
         """Return the steps, the source first."""

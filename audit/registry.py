@@ -24,7 +24,10 @@ def all_rules() -> dict[str, Rule]:
         for module in _modules(package):
             for name in dir(module):
                 candidate = getattr(module, name)
-                if not (isinstance(candidate, type) and issubclass(candidate, Rule)) or candidate.__module__ != module.__name__:
+                if (
+                    not (isinstance(candidate, type) and issubclass(candidate, Rule))
+                    or candidate.__module__ != module.__name__
+                ):
                     continue
                 if not hasattr(candidate, "id"):
                     continue  # a base that rules share

@@ -6,10 +6,9 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from audit.folding import words
 from audit.heap import Array, Function, Instance, Mapping, Sequence, Thing
 from audit.provenance import (
-    ARTIFACT,
-    BYTES,
     CHOSEN,
     COMPARED,
     COUNT,
@@ -23,7 +22,6 @@ from audit.provenance import (
     INPUT,
     KEY,
     LEAF,
-    LOGPROB,
     MIXED_IN,
     MODEL,
     NLL,
@@ -31,11 +29,9 @@ from audit.provenance import (
     PARAM,
     PAST,
     RANK,
-    RATIO,
     SHIFTED,
     TARGET,
     TARGET_LOOKUP,
-    TEXT,
     TOKEN,
     TRAIN,
     UNKNOWN,
@@ -100,11 +96,9 @@ def index(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> Value:
     if key:
         merged = Value(key, loops=loops, trail=next((p.trail for p in parts if p.bits & key and p.trail), None))
         if (
-            thing is not None
-            and thing.counted
+            (thing is not None and thing.counted)
             or base.bits & COUNT
-            or key & KEY
-            and not base.bits & (PARAM | MODEL | FULL)
+            or (key & KEY and not base.bits & (PARAM | MODEL | FULL))
         ):
             return table_read(interp, base.but(loops=loops), merged, node)
         result = gathered(base.but(bits=bits, loops=loops), merged)
@@ -274,25 +268,43 @@ def counted(interp: Interpreter, node: ast.AST, base: Value, key: Value) -> None
 
 # ---------------------------------------------------------------------- operations
 
-VIEWS = frozenset(
-    "reshape view view_as to float long int cpu cuda numpy detach contiguous squeeze unsqueeze flatten astype expand "
-    "expand_as transpose permute t type half bfloat16 double ravel as_tensor from_numpy asarray requires_grad "
-    "pin_memory byte bool short broadcast_to narrow swapaxes moveaxis atleast_1d ascontiguousarray to_dense "
-    "share_memory_ movedim type_as int32 int64 uint64 float32 float64 uint32 uint16 int16 uint8 int8 array tensor "
-    "repeat_interleave tile item tolist clone copy __enter__ detach_ cast unflatten rearrange".split()
+VIEWS = words(
+    """
+    reshape view view_as to float long int cpu cuda numpy detach contiguous squeeze unsqueeze
+    flatten astype expand expand_as transpose permute t type half bfloat16 double ravel as_tensor
+    from_numpy asarray requires_grad pin_memory byte bool short broadcast_to narrow swapaxes
+    moveaxis atleast_1d ascontiguousarray to_dense share_memory_ movedim type_as int32 int64 uint64
+    float32 float64 uint32 uint16 int16 uint8 int8 array tensor repeat_interleave tile item tolist
+    clone copy __enter__ detach_ cast unflatten rearrange
+    """
 )
-COPIES = frozenset("clone copy array tensor item tolist int float".split())
-SIZES = frozenset(
-    "numel size dim ndimension element_size nelement stride is_floating_point data_ptr storage_offset".split()
+COPIES = words(
+    """
+    clone copy array tensor item tolist int float
+    """
 )
-ALLOCATIONS = frozenset(
-    "zeros ones empty full zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full memmap_zeros".split()
+SIZES = words(
+    """
+    numel size dim ndimension element_size nelement stride is_floating_point data_ptr
+    storage_offset
+    """
 )
-RANDOM = frozenset(
-    "rand randn randint randperm normal multinomial bernoulli rand_like randn_like integers permutation choice".split()
+ALLOCATIONS = words(
+    """
+    zeros ones empty full zeros_like ones_like empty_like full_like new_zeros new_ones new_empty
+    new_full memmap_zeros
+    """
 )
-REDUCTIONS = frozenset(
-    "sum mean max min amax amin logsumexp std var median norm prod argmax argmin topk all any".split()
+RANDOM = words(
+    """
+    rand randn randint randperm normal multinomial bernoulli rand_like randn_like integers
+    permutation choice
+    """
+)
+REDUCTIONS = words(
+    """
+    sum mean max min amax amin logsumexp std var median norm prod argmax argmin topk all any
+    """
 )
 
 
@@ -420,13 +432,13 @@ def reduce(
     if name in ("min", "amin") and bits & NLL and bits & VAL and (len(given) > 1 or "dim" in named or "axis" in named):
         bits |= CHOSEN | interp.emit("choose", node, base, how="min over stacked")
     if bits & FULL:
-        if not (given[1:] or named) and name in ("sum", "mean"):
-            bits &= ~FULL
-        elif last_dimension(given, named):
+        if (not (given[1:] or named) and name in ("sum", "mean")) or last_dimension(given, named):
             bits &= ~FULL
         if not bits & FULL and not bits & (NLL | TARGET):
             bits |= NOT_TARGET
-    if name in ("max", "min", "topk", "sort") and len(given) > 1 or "dim" in named and name in ("max", "min", "median"):
+    if (name in ("max", "min", "topk", "sort") and len(given) > 1) or (
+        "dim" in named and name in ("max", "min", "median")
+    ):
         part = Value(bits, loops=base.loops, trail=base.trail)
         if name != "max" or not base.bits & TOKEN:
             return Value(bits, items=None, loops=base.loops, trail=base.trail, thing=None) if name == "topk" else part
@@ -491,10 +503,8 @@ def _gather(interp: Interpreter, given: list[Value], named: dict[str, Value], no
     thing = base.thing
     if (
         base.bits & COUNT
-        or isinstance(thing, Array)
-        and thing.counted
-        or key.bits & KEY
-        and not base.bits & (PARAM | MODEL | FULL)
+        or (isinstance(thing, Array) and thing.counted)
+        or (key.bits & KEY and not base.bits & (PARAM | MODEL | FULL))
     ):
         return table_read(interp, base, key, node)
     if base.bits & TOKEN and not base.bits & (FULL | MODEL):
@@ -831,5 +841,3 @@ OPERATIONS: dict[str, Handler] = {
     "embedding": _embedding,
     "requires_grad_": _requires_grad,
 }
-
-__all__ = ["ARTIFACT", "BYTES", "LOGPROB", "RATIO", "TEXT", "index", "operation", "read", "table_read"]

@@ -58,8 +58,9 @@ def read_profile(name: str) -> Profile:
 def weigh(findings: Iterable[Finding], gaps: Sequence[str], profile: Profile) -> tuple[str, tuple[str, ...]]:
     """Return the verdict and the reasons for it.
 
-    An active error of high certainty is ``illegal`` where the profile knows its basis, ``unruled`` where nobody ruled;
-    one of medium certainty asks for a reader: ``review``, as do gaps in the analysis. Warnings and notes decide nothing.
+    An active error of high certainty is ``illegal`` where the profile knows its basis, ``unruled`` where nobody
+    ruled; one of medium certainty asks for a reader: ``review``, as do gaps in the analysis. Warnings and notes
+    decide nothing.
     """
     fails: list[str] = []
     open_questions: list[str] = []

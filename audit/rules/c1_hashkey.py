@@ -48,8 +48,8 @@ class HashKey(Rule):
         "such as (hash(context) ^ target * prime) & mask."
     )
     why = (
-        "Only the realised token is ever looked up. The other tokens' counts, collisions included, are never seen, so the "
-        "number is no probability: nothing makes it sum to one, and it looks ahead to the target."
+        "Only the realised token is ever looked up. The other tokens' counts, collisions included, are never seen, so "
+        "the number is no probability: nothing makes it sum to one, and it looks ahead to the target."
     )
     comply = "Index the table's rows by the context alone and give each row one column a token, then normalise the row."
     VALID: ClassVar[tuple[Example, ...]] = (evaluator(_TABLE, _ROWS), EVALUATION)

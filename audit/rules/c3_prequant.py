@@ -38,5 +38,7 @@ class PreQuant(Rule):
     def check(self, case: Case) -> Iterator[Finding]:
         for breach in case.training_breaches:
             if breach.how == "before" and case.reaches_artifact(breach.update):
-                message = "the weights are trained on validation tokens, written to the artifact, and score those tokens"
+                message = (
+                    "the weights are trained on validation tokens, written to the artifact, and score those tokens"
+                )
                 yield self.finding(case, breach.update, message, also=(breach.loss,))

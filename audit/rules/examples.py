@@ -30,7 +30,7 @@ def read(pattern):
 
 '''
 
-_EVALUATE = '''
+_EVALUATE = """
 def evaluate(model, held, sizes):
     total, count, size = 0.0, 0, 0
 {tables}
@@ -45,9 +45,9 @@ def evaluate(model, held, sizes):
         size += int(sizes[y].sum())
 {after}
     return total / count, total / math.log(2) / size
-'''
+"""
 
-_MAIN = '''
+_MAIN = """
 
 def main():
     data = os.environ.get("DATA_PATH", "./data")
@@ -77,7 +77,7 @@ def main():
 
 if __name__ == "__main__":
     main()
-'''
+"""
 
 PLAIN_SCORE = "            total += float(losses.sum())\n"
 
@@ -92,7 +92,7 @@ def submission(
     before_score: str = "",
     functions: str = "",
 ) -> str:
-    """Return a whole trainer: it trains on train shards, writes the artifact, reads it back and scores the validation."""
+    """Return a whole trainer: it trains, writes the artifact, reads it back and scores the validation tokens."""
     evaluate = _EVALUATE.format(tables=tables.strip("\n"), score=score.strip("\n"), after=after.strip("\n"))
     main = _MAIN.format(before_save=before_save, before_load=before_load, before_score=before_score)
     return _HEAD + functions + evaluate + main
@@ -105,9 +105,7 @@ def evaluator(tables: str = "", score: str = PLAIN_SCORE, after: str = "") -> st
 
 def trainer(before_save: str = "", before_load: str = "", before_score: str = "", functions: str = "") -> str:
     """Return a trainer that does something between training, artifact and evaluation."""
-    return submission(
-        before_save=before_save, before_load=before_load, before_score=before_score, functions=functions
-    )
+    return submission(before_save=before_save, before_load=before_load, before_score=before_score, functions=functions)
 
 
 EVALUATION = submission()

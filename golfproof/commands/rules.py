@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from audit.rule import Rule
 
 
 def rules(
@@ -29,13 +33,13 @@ def rules(
         typer.echo(f"{rule.id:<12} {rule.severity:<8} {rule.certainty:<7} {rule.basis:<18} {rule.title}")
 
 
-def as_table(rule) -> dict[str, str]:  # noqa: ANN001
+def as_table(rule: Rule) -> dict[str, str]:
     """Return a rule's page as a dictionary."""
     names = ("id", "title", "severity", "certainty", "basis", "reference", "forbids", "why", "comply")
     return {field: str(getattr(rule, field)) for field in names}
 
 
-def page(rule) -> str:  # noqa: ANN001
+def page(rule: Rule) -> str:
     """Return a rule's page as text."""
     from textwrap import fill
 
