@@ -106,6 +106,7 @@ class Interpreter:
         self.known_bits: dict[object, int] = {}
         self.known_atoms: dict[object, int] = {}
         self.order = self.steps = self.depth = 0
+        self.step_bits = 0
         self.silent = self.maybe = 0
         self.dead = ""
         self.loops: tuple[Loop, ...] = ()
@@ -283,7 +284,8 @@ class Interpreter:
         bit = self.emit(
             "step", node, loss, models=tuple(id(m) for m in models), leaf=bool(leaves) and not models, leaves=leaves
         )
-        carried = bit | (loss.bits & EVENTS)
+        self.step_bits |= bit
+        carried = bit | (loss.bits & self.step_bits)  # weights rest on earlier steps, not on the losses of training
         for model in models:
             if self.may_write(model):
                 model.root().weights |= carried
