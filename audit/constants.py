@@ -267,6 +267,11 @@ def known(value: object) -> bool:
     return True
 
 
+def plain(value: object) -> bool:
+    """Whether a value is constant data: not a library's module or function, nor an object of one."""
+    return known(value) and not isinstance(value, (Name, Thing, Code))
+
+
 def _require_flat(*values: object) -> None:
     """Raise TypeError for containers three deep: comparing or hashing shared nests takes exponential time."""
     for value in values:
@@ -387,21 +392,26 @@ class Evaluator:
 
     def _unaryop(self, node: ast.UnaryOp) -> Any:
         operand = self.value(node.operand)
-        return _UNARY[type(node.op)](operand) if known(operand) else operand
+        return _UNARY[type(node.op)](operand) if plain(operand) else UNKNOWN
 
     def _boolop(self, node: ast.BoolOp) -> Any:
+        stops_at = isinstance(node.op, ast.Or)  # the truth value that decides
+        open_part: Any = None
         result: Any = UNKNOWN
         for part in node.values:
             result = self.value(part)
-            if not known(result) or bool(result) != isinstance(node.op, ast.And):
-                return result
-        return result
+            if not plain(result):
+                open_part = result if open_part is None else open_part
+            elif bool(result) == stops_at:
+                # Decided whatever the parts before it are: `unknown and False` is false either way.
+                return result if open_part is None else stops_at
+        return result if open_part is None else open_part
 
     def _compare(self, node: ast.Compare) -> Any:
         left = self.value(node.left)
         for op, right_node in zip(node.ops, node.comparators, strict=True):
             right = self.value(right_node)
-            if not known(left) or not known(right):
+            if not plain(left) or not plain(right):
                 return UNKNOWN
             _require_flat(left, right)
             if not _COMPARE[type(op)](left, right):
@@ -411,7 +421,7 @@ class Evaluator:
 
     def _ifexp(self, node: ast.IfExp) -> Any:
         test = self.value(node.test)
-        return self.value(node.body if test else node.orelse) if known(test) else UNKNOWN
+        return self.value(node.body if test else node.orelse) if plain(test) else UNKNOWN
 
     def _namedexpr(self, node: ast.NamedExpr) -> Any:
         value = self.value(node.value)

@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audit.constants import UNKNOWN, Code, Evaluator, Limits, Name, OutOfBudget, Thing, Unknown, known
+from audit.constants import UNKNOWN, Code, Limits, Name, OutOfBudget, Thing, Unknown
 from audit.decompress import Budget
 from audit.parse import ParseError, decode_source, parse_source
+from audit.statements import LoopEnd, Returned, StatementRunner
 
 if TYPE_CHECKING:
     from audit.source import Module
 
 MAX_LAYERS = 60
-_WRAPPER_LINES = 40
-_SMALL_FUNCTION = 30  # lines of a function that may be a decoder
+_WRAPPER_LINES = 40  # of a script that may be nothing but a wrapper
 HERE = "/submission"  # where an evaluated program believes it lies
 # What can execute text or another file. A script without any of it runs nothing but itself.
 _RUNS_CODE = re.compile(
@@ -99,15 +99,6 @@ class Unpacked:
         return line
 
 
-class _Return(Exception):
-    def __init__(self, value: Any) -> None:
-        self.value = value
-
-
-class _LoopEnd(Exception):
-    pass
-
-
 @dataclass
 class _File:
     """A file of the evaluated program, in memory only."""
@@ -178,180 +169,22 @@ def write_unpacked(modules: Iterable[Module], directory: str | Path) -> tuple[Pa
 def _interpret(world: _World, index: int, tree: ast.Module, file: str, names: dict[str, Any] | None = None) -> None:
     names = {} if names is None else names
     names.update({"__name__": "__main__", "__file__": posixpath.join(HERE, file)})
-    runner = _Runner(world, index, names)
-    runner.worth_entering = _functions_that_run_code(tree, world.layers[index].text)
+    runner = _Runner(world, index, names, _functions_that_run_code(tree, world.layers[index].text))
     try:
         runner.block(tree.body)
     except OutOfBudget as error:
         world.unresolved.append((index, 0, f"unpacking stopped: {error}"))
-    except (_Return, _LoopEnd):
+    except (Returned, LoopEnd):
         pass
 
 
-class _Runner(Evaluator):
-    """Follows the statements of one layer in order, as far as constants go."""
+class _Runner(StatementRunner):
+    """Follows one layer to what it reads, writes and executes."""
 
-    def __init__(self, world: _World, index: int, names: dict[str, Any]) -> None:
-        super().__init__(world.limits, names)
+    def __init__(self, world: _World, index: int, names: dict[str, Any], enter: frozenset[str]) -> None:
+        super().__init__(world.limits, names, enter)
         self.world = world
         self.index = index
-        self.calls = 0
-        self.worth_entering: set[str] = set()  # functions that lead to an execution
-
-    # Statements.
-
-    def block(self, statements: list[ast.stmt]) -> None:
-        for statement in statements:
-            self.limits.tick()
-            handler = getattr(self, f"on_{type(statement).__name__.lower()}", None)
-            if handler:
-                handler(statement)
-
-    def on_import(self, node: ast.Import) -> None:
-        for alias in node.names:
-            self.names[alias.asname or alias.name.split(".")[0]] = Name(
-                alias.name if alias.asname else alias.name.split(".")[0]
-            )
-
-    def on_importfrom(self, node: ast.ImportFrom) -> None:
-        module = (node.module or "").removeprefix("compression.")
-        for alias in node.names:
-            dotted = f"{module}.{alias.name}" if module else alias.name
-            self.names[alias.asname or alias.name] = (
-                self.attribute(Name(module), alias.name) if module else Name(dotted)
-            )
-
-    def on_assign(self, node: ast.Assign) -> None:
-        value = self.value(node.value)
-        for target in node.targets:
-            self._bind_safely(target, value)
-
-    def on_annassign(self, node: ast.AnnAssign) -> None:
-        if node.value is not None:
-            self._bind_safely(node.target, self.value(node.value))
-
-    def on_augassign(self, node: ast.AugAssign) -> None:
-        load = ast.BinOp(left=_as_load(node.target), op=node.op, right=node.value)
-        self._bind_safely(node.target, self.value(load))
-
-    def _bind_safely(self, target: ast.expr, value: Any) -> None:
-        try:
-            self.bind(target, value)
-        except (ValueError, TypeError, LookupError):
-            if isinstance(target, ast.Name):
-                self.names[target.id] = UNKNOWN
-
-    def on_expr(self, node: ast.Expr) -> None:
-        self.value(node.value)
-
-    def on_if(self, node: ast.If) -> None:
-        test = self.value(node.test)
-        if known(test) and not isinstance(test, (Name, Thing)):
-            self.block(node.body if test else node.orelse)
-        else:
-            self.block(node.body)
-            self.block(node.orelse)
-
-    def on_for(self, node: ast.For) -> None:
-        collection = self.value(node.iter)
-        try:
-            items = list(self.iterate(collection))
-        except TypeError:
-            self._bind_safely(node.target, UNKNOWN)
-            items = [UNKNOWN]
-        for item in items:
-            self._bind_safely(node.target, item)
-            try:
-                self.block(node.body)
-            except _LoopEnd as end:
-                if end.args == ("break",):
-                    break
-
-    def on_while(self, node: ast.While) -> None:
-        while True:
-            self.limits.tick(4)
-            test = self.value(node.test)
-            if known(test) and not test:
-                return
-            try:
-                self.block(node.body)
-            except _LoopEnd as end:
-                if end.args == ("break",):
-                    return
-            if not known(test):
-                return
-
-    def on_break(self, node: ast.Break) -> None:
-        raise _LoopEnd("break")
-
-    def on_continue(self, node: ast.Continue) -> None:
-        raise _LoopEnd("continue")
-
-    def on_with(self, node: ast.With) -> None:
-        for item in node.items:
-            value = self.value(item.context_expr)
-            if item.optional_vars is not None:
-                self._bind_safely(item.optional_vars, value)
-        self.block(node.body)
-
-    def on_try(self, node: ast.Try) -> None:
-        self.block(node.body)
-        self.block(node.orelse)
-        self.block(node.finalbody)
-
-    def on_functiondef(self, node: ast.FunctionDef) -> None:
-        self.names[node.name] = Thing("function", {"node": node})
-
-    def on_classdef(self, node: ast.ClassDef) -> None:
-        self.names[node.name] = Unknown(f"the class {node.name}")
-
-    def on_return(self, node: ast.Return) -> None:
-        raise _Return(self.value(node.value) if node.value else None)
-
-    def on_delete(self, node: ast.Delete) -> None:
-        for target in node.targets:
-            if isinstance(target, ast.Name):
-                self.names.pop(target.id, None)
-
-    # Calls that read, write or run.
-
-    def call_thing(self, thing: Thing, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
-        if thing.kind == "function":
-            return self._call_function(thing.data["node"], args, options)
-        return super().call_thing(thing, args, options, node)
-
-    def _call_function(self, node: ast.FunctionDef, args: list[Any], options: dict[str, Any]) -> Any:
-        if self.calls > 12 or node.end_lineno is None:
-            return Unknown("calls nested too deeply")
-        if node.name not in self.worth_entering and node.end_lineno - node.lineno > _SMALL_FUNCTION:
-            return Unknown(f"a call of {node.name}")
-        names = [arg.arg for arg in node.args.posonlyargs + node.args.args]
-        bound: dict[str, Any] = dict.fromkeys((arg.arg for arg in node.args.kwonlyargs), UNKNOWN)
-        for name, default in zip(names[len(names) - len(node.args.defaults) :], node.args.defaults, strict=True):
-            bound[name] = self.value(default)
-        for keyword, value in zip(node.args.kwonlyargs, node.args.kw_defaults, strict=True):
-            if value is not None:
-                bound[keyword.arg] = self.value(value)
-        bound.update({name: UNKNOWN for name in names if name not in bound})
-        bound.update(zip(names, args, strict=False))
-        if node.args.vararg:
-            bound[node.args.vararg.arg] = tuple(args[len(names) :])
-        bound.update({key: value for key, value in options.items() if key in bound})
-        declared = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
-        saved, depth = dict(self.names), self.depth
-        self.names.update(bound)
-        self.calls, self.depth = self.calls + 1, 0
-        try:
-            self.block(node.body)
-            return None
-        except _Return as result:
-            return result.value
-        finally:
-            changed = {name: self.names[name] for name in declared if name in self.names}
-            self.names.clear()
-            self.names.update(saved)
-            self.names.update(changed)
-            self.calls, self.depth = self.calls - 1, depth
 
     def call_name(self, name: str, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
         line = getattr(node, "lineno", 0)
@@ -520,7 +353,7 @@ class _Runner(Evaluator):
             _interpret(world, index, tree, own, dict(self.names))
 
 
-def _functions_that_run_code(tree: ast.Module, text: str) -> set[str]:
+def _functions_that_run_code(tree: ast.Module, text: str) -> frozenset[str]:
     """Names of functions whose text executes something, or that mention one of those."""
     lines = text.split("\n")
     bodies = {
@@ -535,17 +368,7 @@ def _functions_that_run_code(tree: ast.Module, text: str) -> set[str]:
         if not more:
             break
         found |= more
-    return found
-
-
-def _as_load(target: ast.expr) -> ast.expr:
-    if isinstance(target, ast.Name):
-        return ast.Name(id=target.id, ctx=ast.Load())
-    if isinstance(target, ast.Attribute):
-        return ast.Attribute(value=target.value, attr=target.attr, ctx=ast.Load())
-    if isinstance(target, ast.Subscript):
-        return ast.Subscript(value=target.value, slice=target.slice, ctx=ast.Load())
-    return target
+    return frozenset(found)
 
 
 def _definitions(text: str) -> int:

@@ -265,9 +265,9 @@ def _one_command(
     if not rest:
         # Nothing is started: the assignments stand for what follows. Authors write them line by line, without a
         # backslash or `export`, and mean them all the same.
-        exported.values, exported.lines, exported.open = scope.values, scope.lines, scope.open
-        if not exporting:
-            shell.update(scope.values)
+        if exporting or all(re.match(r"[A-Z_]+[A-Z0-9_]*=", word) for word in words):
+            exported.values, exported.lines, exported.open = scope.values, scope.lines, scope.open
+        shell.update(scope.values)
         return
     if rest[0] in _SHELLS or rest[0].endswith(".sh"):
         script = next((word for word in rest if word.endswith(".sh")), None)
