@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -134,10 +135,13 @@ def put_aside(home: Path, before: SeedRun) -> tuple[dict[str, object], ...]:
     """Keep the log of the attempt before under its number; give the list of attempts so far."""
     log = home / LOG
     if before.attempt == 0:
-        log.unlink(missing_ok=True)  # of a run whose run.json was lost: nobody knows what made it
+        if log.exists():  # of a run whose run.json was lost: nobody knows what made it
+            log.rename(home / f"train.unknown.{time.time_ns()}.log")
         return ()
     kept = home / f"train.{before.attempt}.log"
-    if log.is_file():
+    if log.is_dir():
+        log.rename(home / f"train.strange.{time.time_ns()}.log")
+    elif log.exists():
         log.replace(kept)
     told = {
         "attempt": before.attempt,

@@ -186,8 +186,11 @@ class RunDirectory:
             return SeedRun(seed, why=f"run.json is not readable ({error}): the seed is run anew")
 
     def write(self, run: SeedRun) -> None:
-        """Replace a seed's ``run.json``."""
-        write_json(self.seed_folder(run.seed) / "run.json", {"format": FORMAT, **asdict(run)})
+        """Replace a seed's ``run.json``. Raises OSError where the disk does not take it; the old one then stands."""
+        path = self.seed_folder(run.seed) / "run.json"
+        if path.is_dir():  # a damaged file system, or a hand: out of the way, not deleted
+            path.rename(path.with_name(f"run.json.strange.{time.time_ns()}"))
+        write_json(path, {"format": FORMAT, **asdict(run)})
 
     def finished(self, seed: int) -> bool:
         """Whether ``seed`` is done and its log is, byte for byte, the one that was recorded."""
@@ -195,7 +198,10 @@ class RunDirectory:
         if run.state is not State.FINISHED or run.log is None:
             return False
         path = self.seed_folder(seed) / run.log.path
-        return path.is_file() and path.stat().st_size == run.log.bytes and sha256(path) == run.log.sha256
+        try:
+            return path.stat().st_size == run.log.bytes and sha256(path) == run.log.sha256
+        except OSError:  # gone, or no longer readable: as good as never run
+            return False
 
     def seeds(self) -> tuple[SeedRun, ...]:
         """Every seed of the plan as it stands, in the plan's order."""

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from reproduce.errors import InputError
+
+if TYPE_CHECKING:
+    from reproduce.process import Limits
+    from reproduce.table import SeedTable
 
 
 def reproduce(
     path: Path = typer.Argument(..., help="Submission folder, or its trainer file."),
     seeds: str = typer.Option("1337,42,7", help="Seeds to run, one after another."),
     from_logs: bool = typer.Option(False, "--from-logs", help="Run nothing: read the logs the folder holds."),
+    against: Path | None = typer.Option(
+        None, help="Say whether this is reproduced: a folder with claims or logs, or a run directory."
+    ),
+    determinism: bool = typer.Option(False, "--determinism", help="Run the first seed twice; show where they differ."),
     out: Path | None = typer.Option(None, help="Run directory; the same one goes on where it stopped. [runs/<name>]"),
     command: str | None = typer.Option(None, help="What to run, e.g. 'python train_gpt.py'. [the README's]"),
     env: list[str] = typer.Option([], "--env", metavar="KEY=VALUE", help="A variable for the trainer; repeatable."),
@@ -22,8 +32,8 @@ def reproduce(
     sandbox: bool = typer.Option(False, "--sandbox", help="Confine the trainer. The default for a stranger's folder."),
     trust: bool = typer.Option(False, "--trust", "--unsafe-no-sandbox", help="Run it with all of your own rights."),
     retries: int = typer.Option(0, min=0, help="Further attempts at a seed that fails."),
-    contest_limits: bool = typer.Option(
-        False, "--contest-limits", help="End training and evaluation after 600 s each."
+    contest_limits: bool | None = typer.Option(
+        None, help="End training and evaluation after 600 s each. [on a machine with 8 GPUs]"
     ),
     train_limit: float | None = typer.Option(None, min=0, help="Seconds of training before a seed is ended."),
     eval_limit: float | None = typer.Option(None, min=0, help="Seconds of evaluation before a seed is ended."),
@@ -37,47 +47,95 @@ def reproduce(
         help="How the trainer is told to go on from its checkpoint; repeatable.",
     ),
     keep_work: bool = typer.Option(False, "--keep-work", help="Keep the working copies of finished seeds."),
+    executor: str = typer.Option("local", help="local, or ray: the seeds as tasks of a Ray cluster."),
+    address: str | None = typer.Option(None, help="Of the Ray cluster. [RAY_ADDRESS, else one on this machine]"),
+    num_gpus: float = typer.Option(0.0, min=0, help="GPUs that one seed takes of the Ray cluster."),
+    export: Path | None = typer.Option(None, help="Folder for the tables: runs, stages, steps, summary."),
+    export_format: str = typer.Option("csv", help="csv or parquet."),
 ) -> None:
     """Rerun the seeds of an entry and print the table of their scores: mean and sample standard deviation.
 
-    Exit code: 0 when every seed has a score, 1 when one has none, 2 on unusable input. Kill it at any time and give the
-    same command again: finished seeds are kept.
+    Exit code: 0 when every seed has a score (and with --against: the mean is reproduced), 1 when not, 2 on unusable
+    input. Kill it at any time and give the same command again: finished seeds are kept.
     """
     from reports.terminal import seeds as render
     from reports.terminal import show
 
+    wanted = seed_list(seeds)
     if from_logs:
         from reproduce.folder import open_folder
         from reproduce.table import from_logs as read
 
-        show(render(read(open_folder(path))))
+        table = read(open_folder(path))
+        show(render(table))
+        _finish(table, against, export, export_format, complete=True)
         return
     from reports.seed_progress import SeedBars
-    from reproduce.process import CONTEST_LIMITS, Limits
+    from reproduce.executors import RayExecutor, open_executor
     from reproduce.runner import Options, run_seeds
 
-    wanted = seed_list(seeds)
-    contest = CONTEST_LIMITS if contest_limits else Limits()
+    cluster = open_executor(executor, address=address, num_gpus=num_gpus)
     options = Options(
-        limits=Limits(
-            train=train_limit if train_limit is not None else contest.train,
-            evaluate=eval_limit if eval_limit is not None else contest.evaluate,
-            silence=silence_limit,
-        ),
+        limits=_limits(contest_limits, train_limit, eval_limit, silence_limit),
         retries=retries,
         data=_folder(data) if data is not None else None,
         processes=nproc,
         sandbox=_confine(path, sandbox, trust),
         resume_env=assignments(resume_env, "--resume-env"),
         keep_work=keep_work,
+        cluster=cluster if isinstance(cluster, RayExecutor) else None,
     )
     variables = assignments(env, "--env") | ({"PRESET": preset} if preset is not None else {})
     place = out or Path("runs") / path.resolve().name
+    if determinism:
+        from reports.reproduction_terminal import determinism as render_determinism
+        from reproduce.determinism import check_determinism
+
+        with SeedBars(wanted[:1]) as bars:
+            found = check_determinism(
+                path, wanted[0], out=place, command=command, env=variables, progress=bars, options=options
+            )
+        show(render_determinism(found))
+        raise typer.Exit(0 if found.divergence is None else 1)
     with SeedBars(wanted) as bars:
         table = run_seeds(path, wanted, out=place, command=command, env=variables, progress=bars, options=options)
     show(render(table))
-    if {run.seed for run in table.runs} < set(wanted):
+    _finish(table, against, export, export_format, complete={run.seed for run in table.runs} >= set(wanted))
+
+
+def _finish(table: SeedTable, against: Path | None, export: Path | None, form: str, *, complete: bool) -> None:
+    """Tables to files, comparison to the terminal; exit code 1 where something is missing or not reproduced."""
+    if export is not None:
+        from reproduce.frames import export as write
+
+        for file in write(table, export, form):
+            typer.echo(f"wrote {file}")
+    if against is not None:
+        from reports.reproduction_terminal import reproduction
+        from reports.terminal import show
+        from reproduce.compare import Verdict, compare, read_target
+
+        result = compare(table, read_target(against))
+        show(reproduction(result))
+        complete = complete and result.verdict is Verdict.REPRODUCED
+    if not complete:
         raise typer.Exit(1)
+
+
+def _limits(contest: bool | None, train: float | None, evaluate: float | None, silence: float) -> Limits:
+    """Those given; the contest's where asked for, or where this machine is like the contest's (8 GPUs)."""
+    from reproduce.machine import describe_machine
+    from reproduce.process import CONTEST_LIMITS, Limits
+
+    if contest is None:
+        contest = len(describe_machine()["gpus"]) >= 8
+    base = CONTEST_LIMITS if contest else Limits()
+    return replace(
+        base,
+        train=train if train is not None else base.train,
+        evaluate=evaluate if evaluate is not None else base.evaluate,
+        silence=silence,
+    )
 
 
 def seed_list(text: str) -> tuple[int, ...]:
