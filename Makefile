@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs examples clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -17,6 +17,14 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The JSON schema and the rule pages, from the code.
+docs: $(READY)
+	$(BIN)/python -m reports.documents
+
+# reports/examples, from the sources named in reports/examples/README.md.
+examples: $(READY)
+	$(BIN)/python -m reports.examples
 
 # Plain pip with the exact versions of constraints.txt, so that both commands see the same libraries everywhere.
 $(READY): pyproject.toml constraints.txt

@@ -190,10 +190,9 @@ def _visible_heights(values: Sequence[float]) -> Sequence[float]:
     """Without the few first losses of a run, whose height would flatten everything after them."""
     if len(values) < 20:
         return values
-    ordered = sorted(values)
-    ceiling = ordered[int(0.97 * (len(ordered) - 1))]
-    # A curve that stays high is no outlier: cut only where the rest lies well below.
-    return [value for value in values if value <= ceiling] if ordered[-1] > 1.5 * ceiling else values
+    usual = sorted(values)[int(0.9 * (len(values) - 1))]
+    # A curve that stays high is no outlier: cut only where the rest lies well below. Zooming in shows what was cut.
+    return [value for value in values if value <= 1.35 * usual] if max(values) > 1.75 * usual > 0 else values
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:

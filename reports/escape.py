@@ -50,8 +50,9 @@ _LINES = _Visible({ord("\n"): "\n", ord("\t"): "    "})
 
 _MARKDOWN = re.compile(
     r"^[-+=]|^(?P<item>\d+)[.)](?!\S)"  # begins a list or underlines a heading
-    r"|(?<=www)\.|(?<=gh)-"  # begins what GitHub links by itself
-    r"|[\\`*_{}\[\]()<>#!|~&:$@^]",
+    r"|(?<=www)\.|(?<=gh)-|:(?=//|[\w+-]+:)"  # begins what GitHub makes a link or an emoji of
+    r"|(?<![^\W_])_|_(?![^\W_])"  # emphasis begins and ends at the edge of a word
+    r"|[\\`*\[\]<>#|~&$@]",
     re.IGNORECASE,
 )
 _ENTITIES = {"<": "&lt;", ">": "&gt;", "&": "&amp;", "$": "<span>$</span>"}
@@ -64,7 +65,7 @@ def markdown(text: str) -> str:
     """
     visible = plain(text).strip()
     # A commit hash is linked by GitHub too; broken in the middle it is not.
-    visible = re.sub(r"\b(?=[0-9a-f]*[0-9])([0-9a-f]{6})(?=[0-9a-f]+\b)", "\\1\ue000", visible)
+    visible = re.sub(r"\b(?=[0-9a-f]*[0-9])(?=[0-9a-f]*[a-f])([0-9a-f]{6})(?=[0-9a-f]+\b)", "\\1\ue000", visible)
     return _MARKDOWN.sub(_markdown_character, visible).replace("\ue000", _ZWSP)
 
 

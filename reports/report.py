@@ -154,7 +154,10 @@ def _finite(value: Any) -> Any:
 
 
 def from_json(text: str | bytes, path: str = "report") -> Report:
-    """The report that `to_json` wrote; raises InputError (naming ``path``) on anything else."""
+    """The report that `to_json` wrote, or one of an audit's result alone.
+
+    Raises InputError (naming ``path``) on anything else.
+    """
     from pydantic import ValidationError
 
     try:
@@ -162,7 +165,9 @@ def from_json(text: str | bytes, path: str = "report") -> Report:
     except (ValueError, RecursionError) as error:
         raise InputError(path, "a report in JSON", str(error)) from error
     if not isinstance(raw, dict) or "submission" not in raw:
-        raise InputError(path, "a golfproof report, as `golfproof audit --format json` writes it")
+        raise InputError(path, "a report that golfproof has saved")
+    if "schema" not in raw and {"verdict", "findings"} <= raw.keys():
+        raw = {"submission": raw["submission"], "audit": raw, "schema": SCHEMA}  # `golfproof audit --format json`
     if raw.get("schema") != SCHEMA:
         raise InputError(path, f"a golfproof report of schema {SCHEMA}", f"schema {raw.get('schema')!r}")
     try:

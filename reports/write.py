@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
-from reports import html, markdown, report
+from reports.formats import render
 from reports.report import Report
+
+SUFFIXES = {
+    "html": ".html",
+    "markdown": ".md",
+    "json": ".json",
+    "sarif": ".sarif",
+    "junit": ".junit.xml",
+    "github": ".annotations.txt",
+    "terminal": ".txt",
+}
 
 
 def write_reports(found: Report, folder: str | Path, *, name: str = "report") -> dict[str, Path]:
     """Write ``name``.html, .md and .json into ``folder`` (made if missing); gives the paths by format."""
+    written = write_all(found, folder, ("html", "markdown", "json"), name=name)
+    return {SUFFIXES[kind][1:]: path for kind, path in written.items()}
+
+
+def write_all(found: Report, folder: str | Path, formats: Iterable[str], *, name: str = "report") -> dict[str, Path]:
+    """Write these formats into ``folder`` (made if missing); all are made before the first is written."""
+    texts = {kind: render(found, kind) for kind in formats}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    texts = {"html": html.render(found), "md": markdown.render(found), "json": report.to_json(found) + "\n"}
-    return {kind: write_text(folder / f"{name}.{kind}", text) for kind, text in texts.items()}
+    return {kind: write_text(folder / f"{name}{SUFFIXES[kind]}", text) for kind, text in texts.items()}
 
 
 def write_text(path: Path, text: str) -> Path:

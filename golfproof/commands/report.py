@@ -1,12 +1,15 @@
-"""`golfproof report`: makes any format from a saved report."""
+"""``golfproof report``: makes any format from a submission folder or from a saved report."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from reports.report import Report
 
 
 class Format(StrEnum):
@@ -20,32 +23,70 @@ class Format(StrEnum):
 
 
 def report(
-    result: Annotated[Path, typer.Argument(help="The JSON of a report, as the other commands save it; - reads it.")],
-    format_: Annotated[Format, typer.Option("--format", "-f", help="What to make of it.")] = Format.TERMINAL,
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write here instead of to standard output.")] = None,
+    path: Annotated[Path, typer.Argument(help="A submission folder, or the JSON of a saved report; - reads JSON.")],
+    formats: Annotated[list[Format] | None, typer.Option("--format", "-f", help="What to make; repeatable.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="File to write; a folder gets report.html, .md, .json and more.")
+    ] = None,
+    profile: Annotated[str, typer.Option(help="Policy profile for the audit of a folder.")] = "field-guide",
     no_excerpts: Annotated[bool, typer.Option("--no-excerpts", help="Quote no line of the submission.")] = False,
+    link: Annotated[str, typer.Option(help="Address under which the folder's files can be read.")] = "",
+    folder: Annotated[str, typer.Option(help="The folder's place in its repository, for annotations and SARIF.")] = "",
 ) -> None:
-    """Make any format from a saved report."""
-    from reports.report import from_json, without_excerpts
-    from reproduce.errors import InputError
+    """Make reports: of a submission folder (audit, gate, seeds, claims; nothing is run), or from a saved one.
 
-    try:
-        text = typer.get_binary_stream("stdin").read() if str(result) == "-" else result.read_bytes()
-    except OSError as error:
-        raise InputError(result, "a saved report", error.strerror or "nothing that can be read") from error
-    found = from_json(text, str(result))
+    Without --format: tables on the terminal, or with --out FOLDER the HTML, Markdown and JSON files.
+    """
+    from reports.write import SUFFIXES, write_all, write_text
+
+    found = _load(path, profile=profile, link=link, folder=folder)
     if no_excerpts:
+        from reports.report import without_excerpts
+
         found = without_excerpts(found)
-    if format_ is Format.TERMINAL and out is None:
+    if out is not None and (out.is_dir() or not out.suffix or len(formats or ()) > 1):
+        names = [kind.value for kind in formats or (Format.HTML, Format.MARKDOWN, Format.JSON)]
+        for written in write_all(found, out, names).values():
+            typer.echo(written)
+        return
+    chosen = formats[0] if formats else _by_suffix(out, SUFFIXES)
+    if chosen is Format.TERMINAL and out is None:
         from reports import terminal
 
         terminal.show(terminal.render(found))
         return
     from reports.formats import render
-    from reports.write import write_text
 
-    rendered = render(found, format_)
     if out is None:
-        typer.echo(rendered, nl=not rendered.endswith("\n"))
+        for kind in formats or [chosen]:
+            text = render(found, kind.value)
+            typer.echo(text, nl=not text.endswith("\n"))
     else:
-        write_text(out, rendered)
+        write_text(out, render(found, chosen.value))
+
+
+def _by_suffix(out: Path | None, suffixes: dict[str, str]) -> Format:
+    if out is None:
+        return Format.TERMINAL
+    for name, suffix in suffixes.items():
+        if out.name.endswith(suffix):
+            return Format(name)
+    return Format.JSON
+
+
+def _load(path: Path, *, profile: str, link: str, folder: str) -> Report:
+    from dataclasses import replace
+
+    from reports.report import from_json
+    from reproduce.errors import InputError
+
+    if path.is_dir() or path.suffix == ".py":
+        from reports.collect import collect
+
+        return collect(path, profile=profile, link=link, folder=folder)
+    try:
+        text = typer.get_binary_stream("stdin").read() if str(path) == "-" else path.read_bytes()
+    except OSError as error:
+        raise InputError(path, "a submission folder or a saved report", error.strerror or "nothing readable") from error
+    found = from_json(text, str(path))
+    return replace(found, link=link.rstrip("/") or found.link, folder=folder.strip("/") or found.folder)

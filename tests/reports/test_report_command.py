@@ -33,6 +33,7 @@ def saved(report: Report, tmp_path: Path) -> Path:
         ("markdown", "### Findings"),
         ("html", "<!doctype html>"),
         ("json", '"submission": "Hash of the future"'),
+        ("sarif", '"version": "2.1.0"'),
         ("junit", "<testsuites"),
         ("github", "::error file=train_gpt.py"),
     ],
@@ -63,7 +64,8 @@ def test_a_missing_file_is_one_line_and_exit_2(
         front_door.main()
     assert stopped.value.code == 2
     assert (
-        capsys.readouterr().err == f"golfproof: {missing}: expected a saved report, found No such file or directory\n"
+        capsys.readouterr().err
+        == f"golfproof: {missing}: expected a submission folder or a saved report, found No such file or directory\n"
     )
 
 
@@ -79,6 +81,50 @@ def test_an_unusable_report_overwrites_nothing(
     assert stopped.value.code == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert out.read_text() == "before"
+
+
+@pytest.fixture
+def submission(tmp_path: Path) -> Path:
+    """A small entry of our own: a trainer, a log a seed, and its claims."""
+    folder = tmp_path / "records" / "ours"
+    folder.mkdir(parents=True)
+    (folder / "train_gpt.py").write_text("import torch\n\nprint(torch.zeros(1))\n")
+    (folder / "README.md").write_text("# Ours\n\nRun `torchrun train_gpt.py`.\n")
+    (folder / "submission.json").write_text('{"name": "Ours", "val_bpb": 1.2, "seeds": [1, 2]}')
+    for seed, bpb in ((1, 1.2), (2, 1.21)):
+        (folder / f"train_seed{seed}.log").write_text(
+            f"seed:{seed}\nstep:1/1 train_loss:2.1 train_time:1000ms step_avg:1000ms\n"
+            f"Code size: 50 bytes\nTotal submission size int8+zlib: 1000 bytes\n"
+            f"final_int8_zlib_roundtrip_exact val_loss:2.02 val_bpb:{bpb}\n"
+        )
+    return folder
+
+
+def test_a_folder_is_reported_without_running_it(submission: Path, tmp_path: Path) -> None:
+    code, output = run(str(submission), "--out", str(tmp_path / "made"))
+    assert code == 0
+    assert output.split() == [str(tmp_path / "made" / f"report.{kind}") for kind in ("html", "md", "json")]
+    text = (tmp_path / "made" / "report.md").read_text()
+    assert "Mean val_bpb 1.2050" in text
+    assert "| artifact" in text or "### Gate" in text
+    assert "nothing was rerun" in text
+
+
+def test_every_format_goes_into_a_folder(submission: Path, tmp_path: Path) -> None:
+    names = ("sarif", "junit", "github", "terminal")
+    code, _ = run(str(submission), "-o", str(tmp_path / "made"), *(part for name in names for part in ("-f", name)))
+    assert code == 0
+    assert sorted(path.name for path in (tmp_path / "made").iterdir()) == [
+        "report.annotations.txt",
+        "report.junit.xml",
+        "report.sarif",
+        "report.txt",
+    ]
+
+
+def test_the_format_follows_the_name_of_the_file(saved: Path, tmp_path: Path) -> None:
+    run(str(saved), "-o", str(tmp_path / "x.junit.xml"))
+    assert (tmp_path / "x.junit.xml").read_text().startswith("<?xml")
 
 
 def test_three_files_are_written_whole(report: Report, tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import jsonschema
 import pytest
@@ -57,8 +57,8 @@ def test_the_schema_refuses_a_wrong_severity(report: Report) -> None:
     [
         ("", "a report in JSON"),
         ("[" * 100_000, "a report in JSON"),
-        ("{}", "a golfproof report"),
-        ("[1]", "a golfproof report"),
+        ("{}", "a report that golfproof has saved"),
+        ("[1]", "a report that golfproof has saved"),
         ('{"submission": "x", "schema": 99}', "schema 1"),
         ('{"submission": "x", "schema": 1, "checks": [{"name": 3}]}', "checks.0"),
     ],
@@ -68,6 +68,13 @@ def test_anything_else_is_an_input_error_that_names_the_file(text: str, expected
         from_json(text, "result.json")
     assert expected in str(raised.value)
     assert str(raised.value).startswith("result.json: ")
+
+
+def test_the_result_of_an_audit_alone_is_a_report(report: Report) -> None:
+    assert report.audit is not None
+    loaded = from_json(json.dumps(asdict(report.audit)))
+    assert loaded.audit == report.audit
+    assert loaded.verdict == "illegal"
 
 
 def test_program_text_of_logs_is_not_saved(report: Report) -> None:

@@ -41,7 +41,7 @@ def test_it_says_verdict_findings_gate_seeds_claims_and_what_was_not_checked(rep
         "| 1337 | 1.1441 |",
         "Mean val_bpb 1.1441**, std 0.0051 over 3 runs",
         "| seed 1337 | 1.144100 | 1.144100 | ✅ |",
-        "- train\\_helper.c is not Python",
+        "- train_helper.c is not Python",
         "C3-PREQUANT",
     ):
         assert expected in text

@@ -1,0 +1,76 @@
+"""Gathers all that can be said of a submission folder without running it into one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reports.report import Report, assemble
+from reproduce.errors import InputError
+
+if TYPE_CHECKING:
+    from reproduce.folder import SubmissionFolder
+
+
+def collect(
+    path: str | Path, *, profile: str = "field-guide", link: str = "", folder: str = "", source_texts: bool = True
+) -> Report:
+    """Audit, gate, seeds from the logs and claims of the submission at ``path``.
+
+    ``link`` is where its files can be read on a website, ``folder`` its place in the repository. What cannot be made
+    (no log with a score, no trainer) becomes a note. Raises InputError where there is no submission.
+    """
+    from reproduce.folder import open_folder
+
+    return collect_folder(open_folder(path), profile=profile, link=link, folder=folder, source_texts=source_texts)
+
+
+def collect_folder(
+    submission: SubmissionFolder,
+    *,
+    profile: str = "field-guide",
+    link: str = "",
+    folder: str = "",
+    source_texts: bool = True,
+) -> Report:
+    """The report on an opened submission; see `collect`."""
+    from audit.case import Case
+    from audit.evidence.gate import gate
+    from audit.evidence.limits import read_limits
+    from audit.run import audit_folder
+    from reports.sources import sources_of
+    from reproduce.claims import read_claims
+    from reproduce.table import from_logs
+
+    notes = []
+    audit = seeds = claims = None
+    if submission.trainer is None:
+        notes.append(f"the code was not audited: {submission.trainer_why or 'no trainer was found'}")
+    else:
+        audit = audit_folder(submission, profile)
+    try:
+        claims = read_claims(submission)
+    except InputError as error:
+        notes.append(f"claims were not read: {error}")
+    try:
+        seeds = from_logs(submission)
+    except InputError as error:
+        notes.append(f"no table of seeds: {error}")
+    try:
+        checks = gate(submission, read_limits(submission.path, {}), audit)
+    except InputError as error:
+        checks = ()
+        notes.append(f"the gate could not be weighed: {error}")
+    notes.append("Seeds are read from the submission's own logs; nothing was rerun.")
+    modules = Case(submission).modules if audit is not None and audit.findings and source_texts else ()
+    return assemble(
+        submission.name,
+        audit=audit,
+        checks=checks,
+        seeds=seeds,
+        claims=claims,
+        notes=notes,
+        sources=sources_of(modules),
+        link=link,
+        folder=folder,
+    )
