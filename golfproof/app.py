@@ -9,6 +9,7 @@ import typer
 from golfproof import __version__
 from golfproof.commands import COMMANDS
 from reproduce.errors import InputError
+from submission.errors import InputError as EntryInputError
 
 app = typer.Typer(
     name="golfproof",
@@ -40,7 +41,7 @@ def main() -> None:
     """Run the command line; exit 2 with one line on unusable input."""
     try:
         app()
-    except InputError as error:
+    except (InputError, EntryInputError) as error:
         sys.stderr.write(f"golfproof: {error}\n")
         sys.exit(2)
     except BrokenPipeError:

@@ -1,0 +1,1 @@
+"""Scoring the validation split from an artifact: every loss goes through the ledger."""

@@ -1,0 +1,207 @@
+"""The phases of a run: train, write the artifact, then evaluate it in a process that never saw the training data."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from submission import accounting, artifact
+from submission.config import Config, load_config
+from submission.corpus import embedded
+from submission.data import ByteTable, Tokens, byte_table, read_split, shard_paths, unigram_entropy
+from submission.distributed import World, barrier, free_port, join_world, leave_world
+from submission.errors import InputError
+from submission.evaluate.ledger import ScoreLedger
+from submission.evaluate.roundtrip import roundtrip_windows
+from submission.evaluate.run import evaluate, save_results
+from submission.evaluate.sliding import Pass, run_pass
+from submission.model import GPT
+from submission.model.state import model_state
+from submission.quantize.plan import prune, quantise
+from submission.train import begin, calibrate, train
+
+Log = Callable[[str], None]
+ARTIFACT, CHECKPOINT, LOG, RESULTS = "final_model.gpfa", "checkpoint.pt", "train.log", "results.json"
+
+
+def run(script: Path, phase: str) -> None:
+    """``all``, ``train`` or ``evaluate``; see train_gpt.py for the environment."""
+    if phase not in ("all", "train", "evaluate"):
+        raise InputError("environment variable PHASE", "all, train or evaluate", repr(phase))
+    if phase == "evaluate":
+        evaluate_phase(join_world())
+        return
+    config = located(load_config())
+    world = join_world()
+    if config.micro_batches % world.size:
+        raise InputError("setting micro_batches", f"a multiple of {world.size} ranks", str(config.micro_batches))
+    train_phase(config, world)
+    if phase == "all":
+        port = free_port(world) if world.size > 1 else 0
+        leave_world()
+        _become_evaluator(script, config, world, port)
+    leave_world()
+
+
+def located(config: Config) -> Config:
+    """The configuration with its places filled in: data, tokenizer, output folder, name of the run."""
+    if bool(config.data_path) != bool(config.tokenizer_path):
+        raise InputError("environment", "DATA_PATH and TOKENIZER_PATH together or neither", "only one of them")
+    run_id = config.run_id or f"{config.preset}_seed{config.seed}"
+    out_dir = config.out_dir or str(Path("runs") / run_id)
+    if config.data_path:
+        return replace(config, run_id=run_id, out_dir=out_dir)
+    dataset = embedded(vocab_size=config.vocab_size)
+    return replace(
+        config, run_id=run_id, out_dir=out_dir, data_path=str(dataset.folder), tokenizer_path=str(dataset.tokenizer)
+    )
+
+
+def train_phase(config: Config, world: World) -> Path:
+    """Train and write the artifact; a finished artifact of the same run is kept as it is."""
+    out = _output_folder(config)
+    log = logger(out / LOG, world)
+    path = out / ARTIFACT
+    if config.resume and path.exists() and _same_run(path, config):
+        log(f"resume:{path.name} of this run is complete")
+        return path
+    folder = Path(config.data_path)
+    paths = shard_paths(folder, "train")
+    table = byte_table(Path(config.tokenizer_path), config.vocab_size)
+    val = read_split(folder, "val")
+    training = begin(config, paths, world)
+    _announce(config, training.model, world, table, val, paths, log)
+
+    def validate(model: GPT) -> tuple[float, float]:
+        ledger = ScoreLedger(val, table)
+        run_pass(Pass(model, ledger, config, world), roundtrip_windows(config, ledger.total))
+        score = ledger.score()
+        return score.val_loss, score.val_bpb
+
+    data = data_fingerprint(paths)
+    checkpoint = out / CHECKPOINT
+    model = train(config, training, world, log, checkpoint=checkpoint, data=data, validate=validate)
+    began = time.perf_counter()
+    hessians = calibrate(config, model, paths, world)
+    if hessians:
+        log(f"gptq:calibrated {len(hessians)} layers on training data in {time.perf_counter() - began:.1f}s")
+    if world.main:
+        weights = quantise(config, prune(_on_cpu(model), config.prune_fraction), hessians)
+        packed = artifact.pack(config, weights, table)
+        size = accounting.measure(len(packed))
+        log(f"Serialized model int+zstd: {size.artifact} bytes")
+        log(f"Code size: {size.code} bytes")
+        log(f"Code size (one packed file): {size.packed_code} bytes")
+        log(f"Total submission size int+zstd: {size.total} bytes")
+        accounting.require_fit(size, config.size_limit, path)
+        artifact.save(path, packed)
+        checkpoint.unlink(missing_ok=True)
+    barrier()
+    log(f"artifact:{path.name} export_time:{1000 * (time.perf_counter() - began):.0f}ms")
+    return path
+
+
+def evaluate_phase(world: World) -> None:
+    """Score the artifact on the validation shards; reads no training data and no tokenizer."""
+    path = Path(os.environ.get("ARTIFACT", ARTIFACT))
+    loaded = artifact.load(path)
+    loaded = replace(loaded, config=_evaluation_settings(loaded.config))
+    data = os.environ.get("DATA_PATH")
+    folder = Path(data) if data else embedded(vocab_size=loaded.config.vocab_size).folder
+    tokens = read_split(folder, "val")
+    log = logger(path.parent / LOG, world)
+    log(f"evaluate:{path.name} {path.stat().st_size} bytes world_size:{world.size} val_tokens:{len(tokens) - 1}")
+    began = time.perf_counter()
+    results = evaluate(loaded, tokens, world, log)
+    log(f"total_eval_time:{1000 * (time.perf_counter() - began):.0f}ms")
+    if world.main:
+        save_results(path.parent / RESULTS, results)
+    leave_world()
+
+
+def logger(path: Path, world: World) -> Log:
+    """A function that appends a line to the log and to standard output, on the main rank only."""
+
+    def log(line: str) -> None:
+        if world.main:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+            with path.open("a", encoding="utf-8") as file:
+                file.write(line + "\n")
+
+    return log
+
+
+def data_fingerprint(paths: tuple[Path, ...]) -> str:
+    """Names and sizes of the training shards: what a checkpoint's data order rests on."""
+    return ";".join(f"{path.name}:{path.stat().st_size}" for path in paths)
+
+
+def _announce(
+    config: Config, model: torch.nn.Module, world: World, table: ByteTable, val: Tokens, paths: tuple[Path, ...], log: Log
+) -> None:
+    count = int(table.count(val[:-1], val[1:]).sum())
+    nats, bits = unigram_entropy(val[1:], count / (len(val) - 1))
+    device = torch.cuda.get_device_name() if world.device.type == "cuda" else f"cpu threads:{torch.get_num_threads()}"
+    log(f"preset:{config.preset} run_id:{config.run_id} code_sha256:{accounting.code_hash()}")
+    log(f"Running Python {platform.python_version()} PyTorch {torch.__version__}")
+    log(f"val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={Path(config.tokenizer_path).name}")
+    log(f"train_loader:dataset:{paths[0].parent.name} train_shards:{len(paths)}")
+    log(f"val_loader:shards pattern=fineweb_val_*.bin tokens:{len(val) - 1}")
+    log(f"unigram_entropy:{nats:.4f} nats {bits:.4f} bpb")
+    log(f"model_params:{sum(p.numel() for p in model.parameters())}")
+    log(f"world_size:{world.size} gpu:{device} grad_accum_steps:{config.micro_batches // world.size}")
+    log(
+        f"train_batch_tokens:{config.train_batch_tokens} train_seq_len:{config.train_seq_len} "
+        f"iterations:{config.iterations} warmup_steps:{config.warmup_steps} "
+        f"max_wallclock_seconds:{config.max_wallclock_seconds:.3f}"
+    )
+    log(f"seed:{config.seed}")
+
+
+def _output_folder(config: Config) -> Path:
+    out = Path(config.out_dir)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(out, "an output folder that can be written", error.strerror or str(error)) from None
+    return out
+
+
+def _same_run(path: Path, config: Config) -> bool:
+    return artifact.load(path).config.fingerprint() == config.fingerprint()
+
+
+def _evaluation_settings(config: Config) -> Config:
+    """The artifact's configuration with the environment's evaluation settings; the network's shape is not theirs."""
+    chosen = {}
+    environment = load_config(config.preset)
+    for name in config.__dataclass_fields__:
+        if name.startswith(("eval_", "mixer", "ttt_")) and name.upper() in os.environ:
+            chosen[name] = getattr(environment, name)
+    return replace(config, **chosen)
+
+
+def _on_cpu(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    return {name: weight.float().cpu() for name, weight in model_state(model).items()}
+
+
+def _become_evaluator(script: Path, config: Config, world: World, port: int) -> None:
+    """Replace this process by one that evaluates: nothing of training is left in it."""
+    environment = {
+        **os.environ,
+        "PHASE": "evaluate",
+        "ARTIFACT": str(Path(config.out_dir) / ARTIFACT),
+        "DATA_PATH": config.data_path,
+    }
+    if world.size > 1:
+        environment["MASTER_PORT"] = str(port)
+        environment.pop("TORCHELASTIC_USE_AGENT_STORE", None)
+    os.execve(sys.executable, [sys.executable, str(script)], environment)

@@ -1,0 +1,82 @@
+"""Presets, overrides and what a wrong setting says."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from submission.config import from_mapping, load_config, presets
+from submission.errors import InputError
+from submission.model import GPT
+
+PARAMETERS = {"pr162": 22_368_841, "pr700": 33_317_980, "pr745": 27_051_758, "pr1384": 17_140_056, "pr1453": 23_662_344}
+
+
+@pytest.mark.parametrize(("preset", "count"), PARAMETERS.items())
+def test_a_preset_has_exactly_the_parameters_its_original_logs(preset, count):
+    with torch.device("meta"):
+        model = GPT(load_config(preset, {}))
+    assert sum(parameter.numel() for parameter in model.parameters()) == count
+
+
+@pytest.mark.parametrize("preset", presets())
+def test_every_preset_loads(preset):
+    assert load_config(preset, {}).preset == preset
+
+
+def test_the_environment_overrides_a_preset():
+    config = load_config("tiny", {"NUM_LAYERS": "7", "MATRIX_LR": "0.5", "RESUME": "0", "RECUR_LAYERS": "1,2"})
+    assert (config.num_layers, config.matrix_lr, config.resume, config.recur_layers) == (7, 0.5, False, (1, 2))
+
+
+def test_the_environment_names_the_preset():
+    assert load_config(None, {"PRESET": "pr162"}).preset == "pr162"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "expected"),
+    [
+        ("NUM_LAYERS", "many", "an integer"),
+        ("MATRIX_LR", "fast", "a number"),
+        ("RESUME", "perhaps", "0 or 1"),
+        ("RECUR_LAYERS", "a", "numbers"),
+        ("NUM_LAYERS", "0", "at least 1"),
+        ("MODEL_DIM", "130", "a multiple of num_heads"),
+        ("EVAL_STRIDE", "9999", "at most eval_seq_len"),
+        ("ACTIVATION", "gelu", "one of relu2"),
+        ("TRAIN_BATCH_TOKENS", "100", "a multiple of"),
+        ("EVAL_STAGES", "guess", "some of roundtrip"),
+    ],
+)
+def test_a_wrong_setting_is_one_line_that_names_it(variable, value, expected):
+    with pytest.raises(InputError) as error:
+        load_config("tiny", {variable: value})
+    assert variable.lower() in str(error.value).lower()
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_an_unknown_preset_names_those_there_are():
+    with pytest.raises(InputError, match="pr1453"):
+        load_config("pr1", {})
+
+
+def test_a_configuration_survives_plain_values():
+    config = load_config("tiny", {})
+    assert from_mapping(dataclasses.asdict(config), "test") == config
+
+
+def test_an_unknown_setting_in_a_file_is_refused():
+    with pytest.raises(InputError, match="layers"):
+        from_mapping({"layers": 3}, "test")
+
+
+def test_places_do_not_change_the_fingerprint_and_shapes_do():
+    config = load_config("tiny", {})
+    assert dataclasses.replace(config, out_dir="elsewhere").fingerprint() == config.fingerprint()
+    assert dataclasses.replace(config, num_layers=5).fingerprint() != config.fingerprint()
+
+
+def test_repeated_layers_run_after_the_last_of_them():
+    order = load_config("pr745", {}).virtual_layers
+    assert order == (0, 1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9, 10)
