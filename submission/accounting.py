@@ -47,7 +47,9 @@ def require_fit(size: Size, limit: int, artifact: Path) -> None:
         InputError: code and artifact together are larger than ``limit`` bytes.
     """
     if size.total > limit:
-        raise InputError(artifact, f"code + artifact of at most {limit} bytes", f"{size.code} + {size.artifact} = {size.total}")
+        raise InputError(
+            artifact, f"code + artifact of at most {limit} bytes", f"{size.code} + {size.artifact} = {size.total}"
+        )
 
 
 def code_hash(root: Path = ROOT) -> str:

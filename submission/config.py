@@ -17,7 +17,9 @@ from submission.errors import InputError
 PRESETS = Path(__file__).resolve().parent / "presets"
 
 # Settings that do not change what is trained: a run may be resumed with other values.
-PLACES = frozenset({"data_path", "tokenizer_path", "out_dir", "run_id", "checkpoint_every", "resume", "train_log_every"})
+PLACES = frozenset(
+    {"data_path", "tokenizer_path", "out_dir", "run_id", "checkpoint_every", "resume", "train_log_every"}
+)
 
 
 @dataclass(frozen=True)
@@ -256,8 +258,15 @@ def _check(config: Config) -> None:
     for name, choices in CHOICES.items():
         need(getattr(config, name) in choices, name, "one of " + ", ".join(choices))
     need(all(s in STAGES for s in config.eval_stages), "eval_stages", "some of " + ", ".join(STAGES))
-    positive = ("num_layers", "num_repeats", "model_dim", "num_heads", "num_kv_heads", "vocab_size", "micro_batches")
-    positive += ("train_seq_len", "train_batch_tokens", "eval_seq_len", "eval_stride", "eval_batch_seqs")
+    positive: tuple[str, ...] = ("num_layers", "num_repeats", "model_dim", "num_heads", "num_kv_heads", "vocab_size")
+    positive += (
+        "micro_batches",
+        "train_seq_len",
+        "train_batch_tokens",
+        "eval_seq_len",
+        "eval_stride",
+        "eval_batch_seqs",
+    )
     positive += ("iterations", "ttt_chunk_tokens", "ttt_batch_seqs", "train_log_every", "size_limit")
     for name in positive:
         need(getattr(config, name) >= 1, name, "at least 1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
-import os
+import io
 import platform
 import shutil
 import sysconfig
@@ -55,7 +55,7 @@ def embedded(cache: Path | None = None, vocab_size: int = 1024) -> Dataset:
         raise InputError(root, "a cache folder that can be written", error.strerror or str(error)) from None
     try:
         _build(draft, dataset.tokenizer.name, vocab_size)
-        os.rename(draft, folder)  # a folder appears whole or not at all, whoever else builds it meanwhile
+        draft.rename(folder)  # a folder appears whole or not at all, whoever else builds it meanwhile
     except OSError:
         if not folder.is_dir():
             raise
@@ -68,11 +68,10 @@ def _build(folder: Path, model_name: str, vocab_size: int) -> None:
     import sentencepiece
 
     train, val = split(documents())
-    text = folder / "text.txt"
-    text.write_text("\n".join(train), encoding="utf-8")
+    model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
-        input=str(text),
-        model_prefix=str(folder / model_name.removesuffix(".model")),
+        sentence_iterator=(line for text in train for line in text.splitlines() if line),
+        model_writer=model,
         model_type="bpe",
         vocab_size=vocab_size,
         byte_fallback=True,
@@ -82,8 +81,7 @@ def _build(folder: Path, model_name: str, vocab_size: int) -> None:
         num_threads=1,  # the same pieces on every machine
         minloglevel=2,
     )
-    text.unlink()
-    (folder / model_name).with_suffix(".vocab").unlink()
+    (folder / model_name).write_bytes(model.getvalue())
     processor = sentencepiece.SentencePieceProcessor(model_file=str(folder / model_name))
     for name, texts in (("train", train), ("val", val)):
         rows = processor.encode(list(texts), add_bos=True)

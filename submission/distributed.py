@@ -37,7 +37,9 @@ def join_world() -> World:
         device = torch.device("cpu")
     if size > 1 and not dist.is_initialized():
         if "MASTER_ADDR" not in os.environ:
-            raise InputError("environment variable WORLD_SIZE", "a run started by torchrun", f"{size} and no MASTER_ADDR")
+            raise InputError(
+                "environment variable WORLD_SIZE", "a run started by torchrun", f"{size} and no MASTER_ADDR"
+            )
         dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)
     return World(rank, size, device)
 

@@ -45,7 +45,9 @@ class Muon(torch.optim.Optimizer):
         }
         super().__init__(parameters, defaults)
         self.world = world
-        self._orthogonalise = torch.compile(orthogonalise) if world.device.type == "cuda" and config.compile else orthogonalise
+        self._orthogonalise = (
+            torch.compile(orthogonalise) if world.device.type == "cuda" and config.compile else orthogonalise
+        )
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -58,7 +60,9 @@ class Muon(torch.optim.Optimizer):
                 updates = self._updates(parameters, group)
                 step = -group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
                 torch._foreach_mul_(parameters, 1.0 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(parameters, [u.to(p.dtype) for u, p in zip(updates, parameters, strict=True)], alpha=step)
+                torch._foreach_add_(
+                    parameters, [u.to(p.dtype) for u, p in zip(updates, parameters, strict=True)], alpha=step
+                )
 
     def _updates(self, parameters: list[Tensor], group: dict[str, float]) -> list[Tensor]:
         momentum = group["momentum"]
@@ -68,8 +72,10 @@ class Muon(torch.optim.Optimizer):
             if "momentum_buffer" not in state:
                 state["momentum_buffer"] = torch.zeros_like(parameter)
             buffer = state["momentum_buffer"]
-            buffer.mul_(momentum).add_(parameter.grad)
-            looked_ahead.append(parameter.grad.add(buffer, alpha=momentum))
+            gradient = parameter.grad
+            assert gradient is not None
+            buffer.mul_(momentum).add_(gradient)
+            looked_ahead.append(gradient.add(buffer, alpha=momentum))
         size, rank = self.world.size, self.world.rank
         if size == 1:
             return list(self._orthogonalise(torch.stack(looked_ahead), int(group["ns_steps"])))

@@ -31,14 +31,8 @@ Log = Callable[[str], None]
 ARTIFACT, CHECKPOINT, LOG, RESULTS = "final_model.gpfa", "checkpoint.pt", "train.log", "results.json"
 
 
-def run(script: Path, phase: str) -> None:
-    """``all``, ``train`` or ``evaluate``; see train_gpt.py for the environment."""
-    if phase not in ("all", "train", "evaluate"):
-        raise InputError("environment variable PHASE", "all, train or evaluate", repr(phase))
-    if phase == "evaluate":
-        evaluate_phase(join_world())
-        return
-    config = located(load_config())
+def run(script: Path, phase: str, config: Config) -> None:
+    """Train by ``config``; unless ``phase`` is ``train``, go on as the evaluator of the artifact."""
     world = join_world()
     if config.micro_batches % world.size:
         raise InputError("setting micro_batches", f"a multiple of {world.size} ranks", str(config.micro_batches))
@@ -48,20 +42,6 @@ def run(script: Path, phase: str) -> None:
         leave_world()
         _become_evaluator(script, config, world, port)
     leave_world()
-
-
-def located(config: Config) -> Config:
-    """The configuration with its places filled in: data, tokenizer, output folder, name of the run."""
-    if bool(config.data_path) != bool(config.tokenizer_path):
-        raise InputError("environment", "DATA_PATH and TOKENIZER_PATH together or neither", "only one of them")
-    run_id = config.run_id or f"{config.preset}_seed{config.seed}"
-    out_dir = config.out_dir or str(Path("runs") / run_id)
-    if config.data_path:
-        return replace(config, run_id=run_id, out_dir=out_dir)
-    dataset = embedded(vocab_size=config.vocab_size)
-    return replace(
-        config, run_id=run_id, out_dir=out_dir, data_path=str(dataset.folder), tokenizer_path=str(dataset.tokenizer)
-    )
 
 
 def train_phase(config: Config, world: World) -> Path:
@@ -108,8 +88,9 @@ def train_phase(config: Config, world: World) -> Path:
     return path
 
 
-def evaluate_phase(world: World) -> None:
+def evaluate_phase() -> None:
     """Score the artifact on the validation shards; reads no training data and no tokenizer."""
+    world = join_world()
     path = Path(os.environ.get("ARTIFACT", ARTIFACT))
     loaded = artifact.load(path)
     loaded = replace(loaded, config=_evaluation_settings(loaded.config))
@@ -145,7 +126,13 @@ def data_fingerprint(paths: tuple[Path, ...]) -> str:
 
 
 def _announce(
-    config: Config, model: torch.nn.Module, world: World, table: ByteTable, val: Tokens, paths: tuple[Path, ...], log: Log
+    config: Config,
+    model: torch.nn.Module,
+    world: World,
+    table: ByteTable,
+    val: Tokens,
+    paths: tuple[Path, ...],
+    log: Log,
 ) -> None:
     count = int(table.count(val[:-1], val[1:]).sum())
     nats, bits = unigram_entropy(val[1:], count / (len(val) - 1))

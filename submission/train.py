@@ -49,9 +49,16 @@ def micro_batches(stream: TokenStream, config: Config, world: World) -> Iterator
 
 
 def train(
-    config: Config, training: Training, world: World, log: Log, *, checkpoint: Path | None, data: str, validate: Validate
+    config: Config,
+    training: Training,
+    world: World,
+    log: Log,
+    *,
+    checkpoint: Path | None,
+    data: str,
+    validate: Validate,
 ) -> GPT:
-    """Train to the end of the schedule and put the averaged weights in place; resumes from ``checkpoint`` if it is there."""
+    """Train to the end of the schedule, from ``checkpoint`` if it is there, and put the averaged weights in place."""
     model: GPT = training.model  # type: ignore[assignment]
     if checkpoint is not None and config.resume and checkpoint.exists():
         load_checkpoint(checkpoint, training, config, data)
@@ -68,7 +75,8 @@ def train(
         out_of_time = limit is not None and largest(training.seconds, world) >= limit
         if training.step >= config.iterations or out_of_time:
             if out_of_time:
-                log(f"stopping_early: wallclock_cap train_time:{1000 * training.seconds:.0f}ms step:{training.step}/{config.iterations}")
+                taken = f"train_time:{1000 * training.seconds:.0f}ms step:{training.step}/{config.iterations}"
+                log(f"stopping_early: wallclock_cap {taken}")
             break
         if config.val_loss_every and training.step % config.val_loss_every == 0:
             _log_validation(config, training, model, validate, log)
@@ -88,7 +96,8 @@ def train(
         _synchronise(world)
         training.seconds = time.perf_counter() - clock
         training.average.after_step(model, training.step, scale, model.repeats == config.num_repeats)
-        if training.step <= 10 or training.step % config.train_log_every == 0:
+        last = training.step == config.iterations
+        if training.step <= 10 or training.step % config.train_log_every == 0 or last:
             log(
                 f"step:{training.step}/{config.iterations} train_loss:{loss.item():.4f} "
                 f"train_time:{1000 * training.seconds:.0f}ms step_avg:{1000 * training.seconds / training.step:.2f}ms"
@@ -106,7 +115,10 @@ def train(
 
 def calibrate(config: Config, model: GPT, paths: tuple[Path, ...], world: World) -> dict[str, Tensor]:
     """Hessians of the linear layers on the first training tokens, where a rule asks for them (PR 700)."""
-    if not any(rule.startswith("gptq") for rule in (config.quant_attn, config.quant_mlp, config.quant_embed, config.quant_other)):
+    if not any(
+        rule.startswith("gptq")
+        for rule in (config.quant_attn, config.quant_mlp, config.quant_embed, config.quant_other)
+    ):
         return {}
     stream = TokenStream(paths)
 
@@ -118,9 +130,7 @@ def calibrate(config: Config, model: GPT, paths: tuple[Path, ...], world: World)
     return collect_hessians(model, batches(), model.forward_logits)
 
 
-def _step(
-    config: Config, training: Training, forward: Callable[..., Tensor], world: World, scale: float
-) -> Tensor:
+def _step(config: Config, training: Training, forward: Callable[..., Tensor], world: World, scale: float) -> Tensor:
     """One update from one global batch; the mean loss of this rank's part of it."""
     model = training.model
     share = world.size / config.micro_batches

@@ -31,11 +31,23 @@ def _make_importable() -> None:
 def main() -> None:
     """Run the phases; unusable input is one line and exit code 2."""
     _make_importable()
+    from submission.config import load_config
     from submission.errors import InputError
-    from submission.phases import run
+    from submission.places import located
 
+    phase = os.environ.get("PHASE", "all")
     try:
-        run(Path(__file__).resolve(), os.environ.get("PHASE", "all"))
+        if phase == "evaluate":
+            from submission.phases import evaluate_phase
+
+            evaluate_phase()
+        elif phase in ("all", "train"):
+            config = located(load_config())
+            from submission.phases import run  # torch: only once the settings are known to be right
+
+            run(Path(__file__).resolve(), phase, config)
+        else:
+            raise InputError("environment variable PHASE", "all, train or evaluate", repr(phase))
     except InputError as error:
         sys.stderr.write(f"train_gpt.py: {error}\n")
         sys.exit(2)

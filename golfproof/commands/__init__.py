@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from golfproof.commands.audit import audit
+from golfproof.commands.data import data
 from golfproof.commands.gate import gate
 from golfproof.commands.report import report
 from golfproof.commands.reproduce import reproduce
 from golfproof.commands.rules import rules
 from golfproof.commands.watch import watch
 
-COMMANDS: tuple[Callable[..., None], ...] = (audit, gate, report, reproduce, rules, watch)
+COMMANDS: tuple[Callable[..., None], ...] = (audit, data, gate, report, reproduce, rules, watch)

@@ -62,7 +62,7 @@ class ScoreLedger:
         return self._tokens[start:stop]
 
     def pick(self, start: int, log_probs: Tensor) -> Tensor:
-        """Log-probabilities of the targets of positions start.., from ``log_probs`` (positions, vocab): (positions,)."""
+        """Log-probabilities (positions,) of the targets of positions start.., from ``log_probs`` (positions, vocab)."""
         return log_probs.gather(-1, self._targets(start, log_probs.size(0), log_probs.device)[:, None])[:, 0]
 
     def pick_with(self, start: int, count: int, lookup: Callable[[Tensor], Tensor]) -> Tensor:
@@ -85,7 +85,7 @@ class ScoreLedger:
         self.frontier = stop
 
     def record_again(self, start: int, nll: Tensor) -> None:
-        """Count scored positions once more, as the sliding windows of PRs 162, 700, 745, 1384 and 1453 do at the end."""
+        """Count scored positions once more, as the last sliding windows of the seeds do."""
         stop = start + len(nll)
         if not self._allow_tail or stop > self.frontier:
             raise UnscoredError(f"positions {start}..{stop} may not be counted again")

@@ -73,9 +73,7 @@ def evaluate(artifact: Artifact, tokens: Tokens, world: World, log: Log) -> tupl
     return tuple(results)
 
 
-def run_stage(
-    stage: str, model: GPT, artifact: Artifact, tokens: Tokens, world: World, log: Log
-) -> StageResult:
+def run_stage(stage: str, model: GPT, artifact: Artifact, tokens: Tokens, world: World, log: Log) -> StageResult:
     """One stage on ``model``, which test-time training changes."""
     config, began = artifact.config, time.perf_counter()
     ledger = ScoreLedger(tokens, artifact.table, allow_tail=config.eval_tail == "reference")

@@ -1,4 +1,4 @@
-"""One pass over the validation split: windows are scored in order; mixer and adaptation learn only from what is scored."""
+"""One pass over the validation split: windows are scored in order, and only what is scored is learnt from."""
 
 from __future__ import annotations
 
@@ -96,21 +96,33 @@ def score_batch(part: Pass, batch: Sequence[Window], meter: MassMeter) -> None:
     mixing = mixer is not None and mixer.tables.tokens >= config.mixer_min_tokens
     whole = mixing and config.mixer_update == "window"
     rows = [Window(w.start, w.start if whole else w.first, w.stop) for w in batch]
-    counts = [sum(w.stop - w.first for w in rows[slice(*share(len(rows), rank, part.world.size))])
-              for rank in range(part.world.size)]
+    counts = [
+        sum(w.stop - w.first for w in rows[slice(*share(len(rows), rank, part.world.size))])
+        for rank in range(part.world.size)
+    ]
     mine = rows[slice(*share(len(rows), part.world.rank, part.world.size))]
     entropy_wanted = mixing and mixer is not None and mixer.needs_entropy
     local = network_log_probs(part, mine, entropy_wanted)
     network = gather_rows(local, counts, part.world)  # (rows, 1 or 2): log-probability of the target, entropy
     nll = -network[:, 0]
-    scored = torch.cat([torch.arange(w.stop - w.start) >= b.first - w.start for w, b in zip(rows, batch, strict=True)]) if whole else None
+    scored = (
+        torch.cat([torch.arange(w.stop - w.start) >= b.first - w.start for w, b in zip(rows, batch, strict=True)])
+        if whole
+        else None
+    )
     if mixing and mixer is not None:
         entropy = network[:, 1] if entropy_wanted else None
         prev2, prev1 = contexts(ledger, rows, mixer.tables.device, inside=whole)
-        experts = torch.cat([
-            ledger.pick_with(w.first, w.stop - w.first, _lookup(mixer, network[a:b, 0], None if entropy is None else entropy[a:b], prev2[a:b], prev1[a:b]))
-            for w, (a, b) in zip(rows, spans(rows), strict=True)
-        ])
+        experts = torch.cat(
+            [
+                ledger.pick_with(
+                    w.first,
+                    w.stop - w.first,
+                    _lookup(mixer, network[a:b, 0], None if entropy is None else entropy[a:b], prev2[a:b], prev1[a:b]),
+                )
+                for w, (a, b) in zip(rows, spans(rows), strict=True)
+            ]
+        )
         nll = -mixer.mix(experts, prev2, prev1)
         keep = slice(None) if scored is None else scored.to(nll.device).nonzero()[:, 0]
         nll = nll[keep]
@@ -154,8 +166,10 @@ def with_temperature(logits: Tensor, temperature: float) -> Tensor:
     return logits / (1.0 - (1.0 - temperature) * confidence).clamp(0.9, 1.05)[:, None]
 
 
-def contexts(ledger: ScoreLedger, rows: Sequence[Window], device: torch.device, *, inside: bool) -> tuple[Tensor, Tensor]:
-    """The two tokens before each target, (rows,) each; ``inside`` starts every window anew with a 0, as the seeds do."""
+def contexts(
+    ledger: ScoreLedger, rows: Sequence[Window], device: torch.device, *, inside: bool
+) -> tuple[Tensor, Tensor]:
+    """The two tokens before each target, (rows,) each; ``inside`` starts every window with a 0, as the seeds do."""
     older, newer = [], []
     for w in rows:
         prev1 = ledger.inputs(w.first, w.stop).astype(np.int64)
@@ -181,7 +195,9 @@ def spans(windows: Sequence[Window]) -> list[tuple[int, int]]:
     return list(zip([0, *ends[:-1]], ends, strict=True))
 
 
-def _lookup(mixer: Mixer, neural: Tensor, entropy: Tensor | None, prev2: Tensor, prev1: Tensor) -> Callable[[Tensor], Tensor]:
+def _lookup(
+    mixer: Mixer, neural: Tensor, entropy: Tensor | None, prev2: Tensor, prev1: Tensor
+) -> Callable[[Tensor], Tensor]:
     return lambda targets: mixer.expert_log_probs(neural, entropy, prev2, prev1, targets.to(neural.device))
 
 
@@ -203,5 +219,9 @@ def _count(mixer: Mixer, ledger: ScoreLedger, spans: Sequence[tuple[int, int]], 
 
 
 def _measure(mixer: Mixer, meter: MassMeter, entropy: Tensor | None, prev2: Tensor, prev1: Tensor) -> None:
-    pick = slice(None) if mixer.needs_entropy else torch.linspace(0, prev1.numel() - 1, min(MASS_SAMPLE, prev1.numel())).long()
+    pick = (
+        slice(None)
+        if mixer.needs_entropy
+        else torch.linspace(0, prev1.numel() - 1, min(MASS_SAMPLE, prev1.numel())).long()
+    )
     meter.add(mixer.mass(None if entropy is None else entropy[pick], prev2[pick], prev1[pick]))

@@ -62,7 +62,12 @@ class CausalSelfAttention(nn.Module):
         if exclusive:
             y = without_own_value(y, v)
         if self.attn_gate is not None:
-            y = y * torch.sigmoid(F.linear(x, self.attn_gate.weight.to(x.dtype), self.attn_gate.bias.to(x.dtype)))[..., None]
+            y = (
+                y
+                * torch.sigmoid(F.linear(x, self.attn_gate.weight.to(x.dtype), self.attn_gate.bias.to(x.dtype)))[
+                    ..., None
+                ]
+            )
         return self.proj(y.reshape(batch, seq, dim)), values
 
 

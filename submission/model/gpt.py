@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from submission.config import Config
+from submission.model.attention import CausalSelfAttention
 from submission.model.block import Block
 from submission.model.embeddings import BigramHashEmbedding, SmearGate, ValueEmbedding
 from submission.model.linear import CastedLinear
@@ -166,8 +167,6 @@ def initialise(model: GPT) -> None:
             nn.init.zeros_(module.embed.weight)
         elif isinstance(module, ValueEmbedding):
             nn.init.normal_(module.embed.weight, std=0.01)
-    for block in model.blocks:
-        gate = block.attn.attn_gate
-        if gate is not None:
-            nn.init.zeros_(gate.weight)
-            nn.init.constant_(gate.bias, 4.0)
+        elif isinstance(module, CausalSelfAttention) and module.attn_gate is not None:
+            nn.init.zeros_(module.attn_gate.weight)
+            nn.init.constant_(module.attn_gate.bias, 4.0)

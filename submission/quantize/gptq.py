@@ -78,7 +78,9 @@ def collect_hessians(
         return hook
 
     named = dict(model.named_modules())
-    hooks = [layer.register_forward_hook(watch(name)) for name, layer in named.items() if isinstance(layer, CastedLinear)]
+    hooks = [
+        layer.register_forward_hook(watch(name)) for name, layer in named.items() if isinstance(layer, CastedLinear)
+    ]
     was_training = model.training
     model.eval()
     try:

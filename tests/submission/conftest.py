@@ -9,7 +9,7 @@ import torch
 from submission.config import Config, load_config
 from submission.data import ByteTable, write_shard
 
-torch.set_num_threads(2)
+torch.set_num_threads(1)
 
 
 @pytest.fixture

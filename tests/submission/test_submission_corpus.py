@@ -12,7 +12,7 @@ from submission.errors import InputError
 @pytest.fixture
 def few(monkeypatch):
     """A corpus of 60 short documents, so that the tokenizer trains in no time."""
-    words = [word * 3 for word in "the quick brown fox jumps over a lazy dog beside quiet rivers".split()]
+    words = [word * 3 for word in ("the", "quick", "brown", "fox", "jumps", "over", "lazy", "dogs", "near", "rivers")]
     texts = [" ".join(np.random.default_rng(n).permutation(words * 4)) + f"\n\n{n} \N{SNOWMAN}" for n in range(60)]
     monkeypatch.setattr(corpus, "documents", lambda: iter(texts))
     return texts

@@ -57,8 +57,12 @@ def hub(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     for proxy in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
-    shard = tmp_path / "shard.bin"
-    write_shard(shard, np.arange(100))
+
+    def shard(number):
+        path = tmp_path / "shard.bin"
+        write_shard(path, np.arange(number, number + 100))
+        return path.read_bytes()
+
     manifest = {
         "datasets": [
             {"name": "fineweb10B_sp1024", "tokenizer_name": "sp_bpe_1024", "stats": {"files_train": 3, "files_val": 1}}
@@ -69,7 +73,7 @@ def hub(tmp_path, monkeypatch):
         "datasets/manifest.json": json.dumps(manifest).encode(),
         "datasets/tokenizers/fineweb_1024_bpe.model": b"a model",
         **{
-            f"datasets/datasets/fineweb10B_sp1024/fineweb_{split}_{number:06d}.bin": shard.read_bytes()
+            f"datasets/datasets/fineweb10B_sp1024/fineweb_{split}_{number:06d}.bin": shard(number)
             for split, number in (("val", 0), ("train", 0), ("train", 1), ("train", 2))
         },
     }

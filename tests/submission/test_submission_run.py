@@ -41,7 +41,7 @@ SMALL = {
 def dataset(tmp_path_factory):
     """Shards and a tokenizer of 300 pieces over a text of our own."""
     folder = tmp_path_factory.mktemp("data")
-    words = "golf is a game of patience and the ball lies where it fell beside quiet water".split()
+    words = ["golf", "is", "a", "game", "of", "patience", "and", "the", "ball", "lies", "where", "it", "fell"]
     rng = np.random.default_rng(0)
     texts = [" ".join(rng.choice(words, 60)) for _ in range(80)]
     (folder / "text.txt").write_text("\n".join(texts))
@@ -147,7 +147,10 @@ def test_a_finished_run_is_not_trained_again(dataset, finished):
         ({"PRESET": "pr0"}, "preset pr0: expected one of"),
         ({"NUM_LAYERS": "x"}, "environment variable NUM_LAYERS: expected an integer"),
         ({"DATA_PATH": "/nowhere"}, "expected shards named fineweb_train_*.bin"),
-        ({"SIZE_LIMIT": "1000", "ITERATIONS": "1", "EVAL_STAGES": "roundtrip"}, "code + artifact of at most 1000 bytes"),
+        (
+            {"SIZE_LIMIT": "1000", "ITERATIONS": "1", "EVAL_STAGES": "roundtrip"},
+            "code + artifact of at most 1000 bytes",
+        ),
     ],
 )
 def test_unusable_input_is_one_line_and_exit_code_2(dataset, tmp_path, extra, expected):
