@@ -80,9 +80,22 @@ class Case:
         """Say whether what an update changed is written to disk after it."""
         return any(e.order > update.order and e.value.bits & update.bit for e in self.timeline.of("save"))
 
-    def takes_current_for_target(self, lookup: Event) -> bool:
-        """A key of a token at the very index and tokens before it: the target, unless it is the model's input there."""
-        return not lookup.value.bits & INPUT
+    def keyed_by_target(self, lookup: Event) -> bool:
+        """A key that ends on the token at the very index ends on the target, unless that is the model's input there."""
+        return bool(lookup.data["target"]) or not lookup.value.bits & INPUT
+
+    def repeats(self, event: Event) -> bool:
+        """Say whether an event stands in a loop that goes over the same validation tokens again."""
+        return any(loop.times != 1 and not event.value.loops & loop.bit for loop in event.loops)
+
+    def scores_documents_alone(self) -> bool:
+        """Say whether the counted losses are taken in a loop over documents that the program cut out itself."""
+        losses = self.headline.losses
+        return bool(losses) and all(any(loop.over == "data" for loop in loss.loops) for loss in losses)
+
+    def fitted(self, bits: int) -> bool:
+        """Say whether a value rests on fresh tensors that an optimiser moved: then that step is the breach."""
+        return any(e.data.get("leaf") and e.bit & bits for e in self.timeline.of("step"))
 
     @cached_property
     def logs(self) -> tuple[RunLog, ...]:

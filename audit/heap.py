@@ -190,6 +190,17 @@ class Method(Thing):
         self.receiver, self.name = receiver, name
 
 
+class Layer(Thing):
+    """A layer of a library: ``torch.nn.Linear``, ``torch.nn.Embedding``."""
+
+    __slots__ = ("name", "owner")
+
+    def __init__(self, node: ast.AST | None, name: str) -> None:
+        super().__init__(node)
+        self.name = name
+        self.owner: Instance | None = None
+
+
 class Super(Thing):
     """What ``super()`` gives inside a method."""
 

@@ -19,6 +19,7 @@ from audit.heap import (
     Frame,
     Function,
     Instance,
+    Layer,
     Method,
     ModuleThing,
     Partial,
@@ -54,8 +55,11 @@ from audit.provenance import (
     NOTHING,
     PARAM,
     PAST,
+    POSITION,
+    PREVIOUS,
     RATIO,
     SCALED,
+    SHIFTED,
     SPREAD,
     TARGET,
     TARGET_LOOKUP,
@@ -677,6 +681,8 @@ class Interpreter:
             child = value.thing
             if isinstance(child, Instance) and child.owner is None and child is not thing and library.is_model(child):
                 child.owner = thing
+            elif isinstance(child, Layer):
+                child.owner = child.owner or thing
             elif isinstance(child, Sequence) and library.is_model(thing):
                 for member in child.members:
                     if isinstance(member.thing, Instance) and member.thing.owner is None and member.thing is not thing:
@@ -721,7 +727,7 @@ class Interpreter:
         elif isinstance(thing, Array):
             if value.bits & NOT_TARGET and not value.bits & (TARGET | NLL | FULL) and thing.bits & NLL:
                 value = value.but(bits=value.bits | self.emit("expert", node, value))
-            thing.bits |= value.bits & ~COMPARED
+            thing.bits |= value.bits & ~COMPARED | (PREVIOUS if value.bits & SHIFTED else 0)
             thing.loops |= value.loops | index.loops
             thing.filled = True
             if thing.position is None:
@@ -894,6 +900,9 @@ class Interpreter:
             if left.bits & NLL and right.bits & BYTES and not left.bits & EVENTS & self.score_bits():
                 bits |= SPREAD
         elif isinstance(op, ast.Add | ast.Sub):
+            if (left.bits ^ right.bits) & PREVIOUS and bits & PARAM and left.bits & right.bits & POSITION:
+                self.emit("smear", node, Value(bits, trail=left.trail or right.trail))
+                bits &= ~(PREVIOUS | SHIFTED)
             bits = self.mixed_scores(node, left, right, bits)
         elif isinstance(op, ast.Mult) and bits & NLL and bits & VAL:
             number = left.const if left.bits == 0 else right.const
@@ -1167,9 +1176,14 @@ class Interpreter:
             return library.call(self, thing.name, given, named, node)
         if isinstance(thing, Method):
             return library.call_method(self, thing.receiver, thing.name, given, named, node)
-        if isinstance(thing, Sequence) and thing.element is not None:  # nn.Sequential and the like
+        if isinstance(thing, Layer):
+            result = library.union([*given, *named.values()])
+            return result.but(bits=result.bits & ~(TOKEN | FULL | CURRENT) | PARAM)
+        if isinstance(thing, Sequence) and thing.kind == "modules":  # nn.Sequential: through each in turn
             result = library.union(given)
-            return result.but(bits=result.bits | PARAM | MODEL)
+            for member in thing.members:
+                result = self.call(member, [result], {}, node)
+            return result.but(bits=result.bits & ~TOKEN | PARAM)
         return library.union([function, *given, *named.values()])
 
     def call_instance(

@@ -15,6 +15,7 @@ from audit.heap import (
     External,
     Function,
     Instance,
+    Layer,
     Mapping,
     Method,
     ModuleThing,
@@ -386,6 +387,9 @@ def parameters_of(value: Value, depth: int = 4) -> tuple[list[Instance], list[Ar
         elif isinstance(thing, Array):
             if thing.leaf:
                 leaves.append(thing)
+        elif isinstance(thing, Layer):
+            if thing.owner is not None:
+                models.append(thing.owner)
         elif isinstance(thing, Instance) and left:
             for inner in list(thing.attributes.values())[:30]:
                 visit(inner, 0)
@@ -554,6 +558,8 @@ def call(interp: Interpreter, name: str, given: list[Value], named: dict[str, Va
         return found
     if last in PASS_FIRST and given:
         return given[0]
+    if ".nn." in f".{name}" and last[:1].isupper() and "functional" not in name:
+        return Value(PARAM, thing=interp.made(Layer(node, last), node))
     if last[:1].isupper() and ("optim" in name or last in OPTIMIZERS):
         return make_optimizer(interp, last, given, named, node)
     for argument in (*given, *named.values()) if last in CALLBACKS else ():
@@ -1012,6 +1018,9 @@ def call_method(
         return result
     if isinstance(thing, Parameters) and name in ("items", "values", "keys"):
         return receiver
+    if isinstance(thing, Layer) and name in ("parameters", "named_parameters", "to", "requires_grad_", "float"):
+        owner = [thing.owner.root()] if thing.owner is not None else []
+        return Value(PARAM, thing=Parameters(owner, [])) if name.endswith("parameters") else receiver
     if name in ("glob", "rglob", "joinpath", "with_suffix", "with_name") or (
         name in ("resolve", "expanduser", "absolute") and not receiver.bits & MODEL
     ):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from audit.events import Event, Loop, common_loops
+from audit.events import Event, Loop, Timeline, common_loops
 from audit.headline import Headline
 from audit.provenance import RANK, VAL
 
@@ -30,7 +31,7 @@ def breaches(headline: Headline, updates: list[Event], readings: list[Event]) ->
     """
     found: list[Breach] = []
     for update in updates:
-        if not update.value.bits & VAL:
+        if not update.active or not update.value.bits & VAL:
             continue
         for reading in readings:
             if not reading.value.bits & update.bit:
@@ -62,3 +63,11 @@ def judge(update: Event, reading: Event) -> Breach | None:
 def is_prefix(update: Event) -> bool:
     """A process may fill its table with what lies before its own first window: earlier processes score that."""
     return bool(update.value.bits & RANK) and update.kind == "count"
+
+
+def late_updates(timeline: Timeline, headline: Headline) -> Iterator[Event]:
+    """Yield switched-off optimiser steps that would train on validation tokens before the headline's losses."""
+    first = min((loss.order for loss in headline.losses), default=0)
+    for update in timeline.of("step"):
+        if not update.active and update.value.bits & VAL and not update.data.get("leaf") and update.order < first:
+            yield update

@@ -45,6 +45,7 @@ CHOSEN = 1 << 30  # picked among scorers by the loss at the target
 SHIFTED = 1 << 31  # hidden states moved by one position
 TEXT = 1 << 32  # pieces of the tokenizer
 HASHED = 1 << 33  # token arithmetic of a hash
+PREVIOUS = 1 << 34  # hidden states of the position before
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1

@@ -31,7 +31,10 @@ def all_rules() -> dict[str, Rule]:
                     continue
                 if not hasattr(candidate, "id"):
                     continue  # a base that rules share
-                if candidate.id in found:
+                known = found.get(candidate.id)
+                if known is not None and issubclass(type(known), candidate):
+                    continue  # the code's part of a rule extends the one on evidence
+                if known is not None and not issubclass(candidate, type(known)):
                     raise ValueError(f"two rules are called {candidate.id}: {type(found[candidate.id])}, {candidate}")
                 found[candidate.id] = candidate()
     return dict(sorted(found.items()))

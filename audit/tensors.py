@@ -28,6 +28,7 @@ from audit.provenance import (
     NOT_TARGET,
     PARAM,
     PAST,
+    PREVIOUS,
     RANK,
     SHIFTED,
     TARGET,
@@ -116,7 +117,7 @@ def index(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> Value:
     if position is not None and len(parts) == 1 and is_slice(parts[0]) and parts[0].items is not None:
         lower = parts[0].items[0].where()
         position = position.plus(lower) if lower is not None else position
-    if bits & MODEL and shifted_hidden(parts):
+    if bits & PARAM and bits & POSITION_BITS and shifted_hidden(parts):
         bits |= SHIFTED
     return Value(bits, UNKNOWN, keep, None, position, loops, base.trail)
 
@@ -528,6 +529,8 @@ def _stack(interp: Interpreter, given: list[Value], named: dict[str, Value], nod
     members = [read(m) for m in members]
     merged = union([base, *members])
     bits = merged.bits
+    if any(m.bits & SHIFTED for m in members) and len(members) == 2:
+        bits |= PREVIOUS
     scored = any(m.bits & NLL and m.bits & TARGET for m in members)
     for member in members:
         if scored and member.bits & NOT_TARGET and not member.bits & (NLL | FULL):
@@ -684,8 +687,8 @@ def _roll(interp: Interpreter, given: list[Value], named: dict[str, Value], node
             bits |= TARGET
         elif amount.const > 0:
             bits |= PAST
-    elif bits & MODEL and amount.const == 1:
-        bits |= SHIFTED
+    elif bits & PARAM and amount.const == 1:
+        bits |= SHIFTED | PREVIOUS
     return Value(bits, loops=base.loops, trail=base.trail)
 
 
@@ -736,6 +739,20 @@ def _generate(
 def _einsum(interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str) -> Value:
     merged = union(given)
     return Value(merged.bits & ~(FULL | TOKEN), loops=merged.loops, trail=merged.trail)
+
+
+def _pad(interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str) -> Value:
+    """``F.pad(x[:, :-1], (0, 0, 1, 0))`` moves hidden states to the next position."""
+    base = read(given[0]) if given else Value()
+    bits = base.bits | (PREVIOUS if base.bits & SHIFTED else 0)
+    return Value(bits, loops=base.loops, trail=base.trail)
+
+
+def _lerp(interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str) -> Value:
+    parts = [read(g) for g in (*given, *named.values())]
+    weight = union(parts[2:])
+    mixed = interp.binary(node, ast.Add(), parts[0], parts[1]) if len(parts) > 1 else union(parts)
+    return mixed.but(bits=mixed.bits | weight.bits)
 
 
 def _embedding(interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str) -> Value:
@@ -839,5 +856,7 @@ OPERATIONS: dict[str, Handler] = {
     "flash_attn_func": _einsum,
     "linear": _einsum,
     "embedding": _embedding,
+    "pad": _pad,
+    "lerp": _lerp,
     "requires_grad_": _requires_grad,
 }

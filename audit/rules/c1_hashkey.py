@@ -12,12 +12,12 @@ from audit.rules.examples import EVALUATION, evaluator
 if TYPE_CHECKING:
     from audit.case import Case
 
-_TABLE = """
+TABLE = """
     joint = np.zeros(4096, dtype=np.int64)
     rows = np.zeros((4096, 64), dtype=np.int64)
     context = np.zeros(4096, dtype=np.int64)
 """
-_KEYED = """
+KEYED = """
             before, truth = x.numpy(), y.numpy()
             mixed = (before * 31) & 4095
             both = (mixed ^ (truth * 17)) & 4095
@@ -27,7 +27,7 @@ _KEYED = """
             np.add.at(joint, both, 1)
             np.add.at(context, mixed, 1)
 """
-_ROWS = """
+ROWS = """
             before, truth = x.numpy(), y.numpy()
             mixed = (before * 31) & 4095
             row = (rows[mixed] + 0.1) / (rows[mixed].sum(-1, keepdims=True) + 6.4)
@@ -52,12 +52,12 @@ class HashKey(Rule):
         "the number is no probability: nothing makes it sum to one, and it looks ahead to the target."
     )
     comply = "Index the table's rows by the context alone and give each row one column a token, then normalise the row."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_TABLE, _ROWS), EVALUATION)
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_TABLE, _KEYED),)
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS), EVALUATION)
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, KEYED),)
 
     def check(self, case: Case) -> Iterator[Finding]:
         for lookup in case.timeline.of("lookup"):
-            if not lookup.data["target"] and not case.takes_current_for_target(lookup):
+            if not case.keyed_by_target(lookup):
                 continue
             if case.headline.report is not None and lookup.active and not case.headline.rests_on(lookup):
                 continue

@@ -1,0 +1,34 @@
+"""C1-BLEND: a mixture is evaluated at the target only, with a side that is no distribution."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Finding
+from audit.rule import Example, Rule
+from audit.rules.c1_hashkey import KEYED, ROWS, TABLE
+from audit.rules.examples import evaluator
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+
+class Blend(Rule):
+    id = "C1-BLEND"
+    title = "mixture at the target only"
+    basis = Basis.RULING
+    reference = "#1185, #1026; #972 scores 1.5134 when normalised (#978); field guide #1017 condition 1"
+    forbids = (
+        "Mixing the model's probability of the target with a number that was never normalised over the vocabulary."
+    )
+    why = "What the other tokens would get is never computed, so nothing keeps the mixture's sum at one."
+    comply = "Mix two distributions over the whole vocabulary, then take the target's entry."
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS),)
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, KEYED),)
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        for blend in case.timeline.of("blend"):
+            if not blend.active or case.headline.rests_on(blend):
+                message = "the mixture is taken at the target only; one side was never normalised over the vocabulary"
+                yield self.finding(case, blend, message)

@@ -1,0 +1,73 @@
+"""C3-TTT: weights or tables adapted on validation tokens before those tokens are scored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Finding
+from audit.order import late_updates
+from audit.rule import Example, Rule
+from audit.rules.examples import evaluator, trainer
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_TUNE = """
+    tuner = torch.optim.SGD(model.parameters(), lr=1e-3)
+"""
+_SCORE_FIRST = """
+        total += float(losses.sum())
+        for turn in range(3):
+            tuner.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            tuner.step()
+"""
+_TRAIN_FIRST = """
+        tuner.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        tuner.step()
+        with torch.no_grad():
+            total += float(F.cross_entropy(model(x), y, reduction="sum"))
+"""
+_BEFORE = """
+    tuner = torch.optim.SGD(restored.parameters(), lr=1e-3)
+    for start in range(0, len(held) - 1, 128):
+        piece = held[start:start + 129]
+        tuner.zero_grad()
+        F.cross_entropy(restored(piece[:-1]), piece[1:]).backward()
+        tuner.step()
+"""
+
+
+class ScoreFirst(Rule):
+    id = "C3-TTT"
+    title = "adapted before scoring"
+    basis = Basis.RULING
+    reference = "#417, #442, #462, #518, #548, #771; lawful model #549; field guide #1017 condition 3"
+    forbids = "Training on validation tokens, or counting them into a table, before their score is taken."
+    why = "A token must be predicted by a model that has not seen it. Learning first and scoring later reports memory."
+    comply = "In each chunk: score without gradient, add to the sum, then step. Leave the last chunk untrained."
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_TUNE, score=_SCORE_FIRST),)
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_TUNE, score=_TRAIN_FIRST), trainer(before_score=_BEFORE))
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        for breach in case.training_breaches:
+            if breach.update.data.get("leaf"):
+                continue  # fresh tensors fitted to a window are C1-SLOT's
+            if breach.how == "before" and case.reaches_artifact(breach.update):
+                continue  # C3-PREQUANT's
+            if breach.how == "again":
+                message = "later rounds over the same tokens score them with weights already trained on them"
+            elif breach.how == "same round":
+                message = "the weights are trained on a chunk before the chunk is scored"
+            else:
+                message = "the weights are trained on validation tokens before those tokens are scored"
+            yield self.finding(case, breach.update, message, also=(breach.loss,))
+        for breach in case.counting_breaches:
+            if breach.how == "same round":
+                message = "the table takes in the tokens of a round before they are looked up in it"
+                yield self.finding(case, breach.update, message, also=(breach.loss,))
+        for update in late_updates(case.timeline, case.headline):
+            message = "weights are trained on validation tokens before a score"
+            yield self.finding(case, update, message)

@@ -1,0 +1,51 @@
+"""C4-TWOPASS: validation is scored with a table or weights built from a first pass over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Finding
+from audit.rule import Example, Rule
+from audit.rules.examples import evaluator
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_FULL = """
+    rows = np.zeros((64, 64))
+    ids = held.numpy()
+    np.add.at(rows, (ids[:-1], ids[1:]), 1)
+"""
+_ONLINE = """
+    rows = np.zeros((64, 64))
+"""
+_MIX = """
+            row = rows[x.numpy()] + 0.1
+            guess = (row / row.sum(-1, keepdims=True))[np.arange(len(y)), y.numpy()]
+            total += float(-np.log(0.5 * np.exp(-losses.numpy()) + 0.5 * guess).sum())
+"""
+_COUNT = """
+            np.add.at(rows, (x.numpy(), y.numpy()), 1)
+"""
+
+
+class TwoPass(Rule):
+    id = "C4-TWOPASS"
+    title = "second pass over validation"
+    basis = Basis.RULING
+    reference = "#846, #868, #869, #870, #881, #888, #893, #907, #959, #991; field guide #1017 condition 4"
+    forbids = "Reporting a pass over the validation tokens that uses a table or weights built from an earlier pass."
+    why = "The first pass has seen every token; the second predicts what it already knows, later tokens included."
+    comply = "One pass from left to right: score, then update; report the first score of each token."
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_ONLINE, _MIX + _COUNT),)
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_FULL, _MIX),)
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        for breach in case.counting_breaches:
+            if breach.how in ("before", "again"):
+                message = "a table filled from the whole validation stream is looked up to score it"
+                yield self.finding(case, breach.update, message, also=(breach.loss,))
+        for event in case.timeline.of("choose"):
+            if event.active and case.headline.rests_on(event) and case.repeats(event):
+                yield self.finding(case, event, "the best of several passes over the same tokens is reported")
