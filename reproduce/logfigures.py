@@ -12,7 +12,7 @@ WIDTH = 4096  # characters of a line that are searched for figures
 # no text makes the search backtrack.
 _NUMBER = r"[-+]?(?:\d[\d,_]*+(?:\.\d*+)?|\.\d++)(?:[eE][-+]?\d++)?|[-+]?(?:nan|inf)\b"
 _PAIR = re.compile(
-    rf"(?<!\w)(\w++)(?:\s?\([^()]{{0,30}}\))?[\"']?\s*+[:=]\s*+[\"']?({_NUMBER})([A-Za-z%]*+)", re.IGNORECASE
+    rf"(?<!\w)([A-Za-z_]\w*+)(?:\s?\([^()]{{0,30}}\))?[\"']?\s*+[:=]\s*+[\"']?({_NUMBER})([A-Za-z%]*+)", re.IGNORECASE
 )
 _STEP = re.compile(
     r"\s{0,20}(?:\[[^\]]{0,60}\]\s{0,5})?(?:"

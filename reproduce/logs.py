@@ -24,6 +24,8 @@ _NOT_CODE = re.compile(
     r"(?:Running P|world_size:\d|step:\d|train_loader:|val_loader:|model_params:\d|seed:\d|warmup_step:\d|"
     r"logs/\S+\.txt|val_bpb:enabled|final_\w+ val_loss:\d|\d+/\d+ (?:val|train)_loss: \d|Python \d)"
 )
+# A line of a program, where a log holds part of one: an f-string, a call of a logging function.
+_CODE_LINE = re.compile(r"\bf[\"']|\{[^{}]{1,60}:\.\d|\b(?:log\w{0,8}|print)\(|^\s{0,40}(?:def|return|if|for) ")
 _BANNER = re.compile(
     r"\W{0,40}(?:run\s*#?\d{1,3}\W{1,4})?(?:start(?:ing|ed)?\W{1,4}|running\W{1,4}|training\W{1,4})?(?:with\W{1,4})?"
     r"seed\s{0,2}[=:#]?\s{0,2}(\d{1,10})\b(?!\s*[:=]?\s*\d*\.\d)",
@@ -134,7 +136,8 @@ class _Run:
     def _metric(self, number: int, line: str) -> None:
         found = figures.pairs(line)
         scores = [p for p in found if "bpb" in p.key or p.key.endswith(("bits_per_byte", "byte"))]
-        if not scores:
+        scores = [p for p in scores if not p.unit or p.unit.lower() == "bpb"]
+        if not scores or _CODE_LINE.search(line):
             return
         first = min(p.at for p in found)
         prefix = line[:first].strip(" \t:|,-=*>[](){}\"'")
@@ -294,6 +297,15 @@ class _Run:
             complete=headline is not None and headline is not self.last_validation,
         )
 
+    def printed_again_by(self, later: _Run) -> bool:
+        """Whether a later part of the file is this run once more: the console's output before the log file's."""
+        ours, theirs = self.metrics[-1:], later.metrics[-1:]
+        return bool(ours and theirs) and (ours[0].val_bpb, ours[0].val_loss, self.seed) == (
+            theirs[0].val_bpb,
+            theirs[0].val_loss,
+            later.seed if later.seed is not None else self.seed,
+        )
+
     def absorb(self, later: _Run) -> None:
         """Join an evaluation that was started separately on this run's artifact."""
         self.metrics += later.metrics
@@ -420,7 +432,11 @@ class _Reader:
         kept: list[_Run] = []
         for run in self.runs:
             before = kept[-1] if kept else None
-            if before and not run.curve and (run.seed in (None, before.seed) or before.seed is None):
+            if before and run.metrics and before.printed_again_by(run):
+                before.last_line = run.last_line
+                before.source, before.gpu = before.source or run.source, before.gpu or run.gpu
+                before.settings = {**run.settings, **before.settings}
+            elif before and not run.curve and (run.seed in (None, before.seed) or before.seed is None):
                 before.absorb(run)
             elif before and not before.started:
                 run.first_line = before.first_line
@@ -448,11 +464,13 @@ def read_runs(path: str | Path) -> tuple[RunLog, ...]:
         runs[0].warn(f"{lines.cut} line(s) longer than 2 MiB were cut")
     if lines.nuls:
         runs[0].warn(f"{lines.nuls} zero bytes were dropped")
-    if len(runs) == 1 and runs[0].seed is None:
-        match = _FILE_SEED.search(path.stem)
-        if match:
-            return (replace(runs[0].result(str(path)), seed=int(match[1]), seed_from="file name"),)
-    return tuple(run.result(str(path)) for run in runs)
+    found = [run.result(str(path)) for run in runs]
+    match = _FILE_SEED.search(path.stem)
+    if match and len(found) == 1:
+        named = int(match[1])
+        seed, origin = (found[0].seed, "log") if found[0].seed is not None else (named, "file name")
+        found = [replace(found[0], seed=seed, seed_from=origin, named_seed=named)]
+    return tuple(found)
 
 
 def read_log(path: str | Path) -> RunLog:

@@ -84,6 +84,7 @@ class RunLog:
     warnings: tuple[str, ...] = ()
     failures: tuple[str, ...] = ()
     seed_from: str = ""  # "log" or "file name"
+    named_seed: int | None = None  # the seed that the file's name gives, which may differ from the one that was run
     planned_steps: int | None = None
     sizes: tuple[Size, ...] = ()
     events: tuple[Event, ...] = ()

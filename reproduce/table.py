@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -79,17 +79,31 @@ def table_of(folder: SubmissionFolder, runs: Sequence[RunLog], claims: Claims) -
     cut = [run for run in runs if not run.complete and run not in complete and (run.curve or run.steps)]
     claimed = {seed.seed for seed in claims.seeds if seed.seed is not None} | set(claims.seed_list)
     chosen = _choose(complete, claims, claimed, notes)
-    covered = {run.seed for run in chosen}
+    covered = {_label(run) for run in chosen}
     shapes = {_shape(run) for run in chosen}
     for run in cut:
+        label = _label(run)
         # Where no seeds are claimed, a log named like those that count (train_seed3 beside train_seed1) counts too.
-        wanted = run.seed in claimed if claimed and run.seed is not None else _shape(run) in shapes or not chosen
-        if run.seed not in covered and wanted:
+        wanted = label in claimed if claimed and isinstance(label, int) else _shape(run) in shapes or not chosen
+        if label not in covered and wanted:
             raise InputError(run.path, "a log with a final val_bpb", _where_it_stops(run))
         notes.append(f"{Path(run.path).name}: no final evaluation ({_where_it_stops(run)}), left out")
     if not chosen:
         raise InputError(folder.logs[0], "a log with a final val_bpb", "none in any log of the folder")
-    return tabulate(_same_stage(chosen, claims, notes), notes)
+    for run in chosen:
+        if run.named_seed is not None and run.named_seed != run.seed:
+            notes.append(f"{Path(run.path).name}: the log says that it ran seed {run.seed}")
+    said: dict[object, float] = {seed.seed: seed.val_bpb for seed in claims.seeds if seed.val_bpb is not None}
+    if not said and len(chosen) == 1 and claims.val_bpb is not None:
+        said = {_label(chosen[0]): claims.val_bpb}
+    return tabulate([_claimed_stage(run, said, notes) for run in chosen], notes)
+
+
+def _label(run: RunLog) -> object:
+    """What tells a run from the others: the seed its file is named after, the seed it printed, or its place."""
+    if run.named_seed is not None:
+        return run.named_seed
+    return run.seed if run.seed is not None else f"{Path(run.path).name} line {run.first_line}"
 
 
 def _shape(run: RunLog) -> str:
@@ -109,12 +123,17 @@ def _choose(runs: Sequence[RunLog], claims: Claims, claimed: set[int], notes: li
     """One run a seed: of several the one whose score was claimed, else the last in a file named after training."""
     by_seed: dict[object, list[RunLog]] = {}
     for run in runs:
-        by_seed.setdefault(run.seed if run.seed is not None else run.path, []).append(run)
+        by_seed.setdefault(_label(run), []).append(run)
     if claimed and any(seed in claimed for seed in by_seed):
         left = [str(seed) for seed in by_seed if seed not in claimed]
         if left:
-            notes.append("not among the claimed seeds, left out: " + ", ".join(Path(name).name for name in left[:8]))
+            notes.append("not among the claimed seeds, left out: " + ", ".join(left[:8]))
         by_seed = {seed: found for seed, found in by_seed.items() if seed in claimed}
+    unknown = [label for label in by_seed if not isinstance(label, int)]
+    agreeing = [label for label in unknown if any(_agrees(run, claims) for run in by_seed[label])]
+    if agreeing and len(unknown) > len(agreeing):
+        notes.append("logs without a seed whose scores are not claimed are left out")
+        by_seed = {label: found for label, found in by_seed.items() if label not in unknown or label in agreeing}
     chosen = []
     for seed, found in by_seed.items():
         matching = [run for run in found if _agrees(run, claims)]
@@ -128,7 +147,10 @@ def _choose(runs: Sequence[RunLog], claims: Claims, claimed: set[int], notes: li
 
 
 def _agrees(run: RunLog, claims: Claims) -> bool:
-    said = [seed.val_bpb for seed in claims.seeds if seed.val_bpb is not None and seed.seed in (None, run.seed)]
+    """Whether a claimed score stands in the run: its seed's, or the only one where none is claimed by seed."""
+    said = [s.val_bpb for s in claims.seeds if s.val_bpb is not None and s.seed in (None, run.seed, run.named_seed)]
+    if not any(seed.val_bpb is not None for seed in claims.seeds) and claims.val_bpb is not None:
+        said = [claims.val_bpb]
     return any(find_metric(run, value) is not None for value in said)
 
 
@@ -142,18 +164,11 @@ def find_metric(run: RunLog, val_bpb: float, tolerance: float = 5.1e-5) -> Metri
     return None
 
 
-def _same_stage(runs: Sequence[RunLog], claims: Claims, notes: list[str]) -> list[RunLog]:
-    """Compare the runs by the evaluation that was claimed, where every run has it and it is not a diagnostic."""
-    said = {seed.seed: seed.val_bpb for seed in claims.seeds if seed.val_bpb is not None}
-    found: list[RunLog] = []
-    for run in runs:
-        value = said.get(run.seed)
-        metric = find_metric(run, value) if value is not None else None
-        if metric is None or metric is run.headline or is_diagnostic(metric.stage):
-            return list(runs)
-        found.append(replace(run, headline=metric, headline_why="the evaluation that the submission claims"))
-    if found:
-        notes.append(
-            f"the logs end in another evaluation; {found[0].headline.stage if found[0].headline else ''} is claimed"
-        )
-    return found
+def _claimed_stage(run: RunLog, said: Mapping[object, float], notes: list[str]) -> RunLog:
+    """The run with the evaluation that is claimed for its seed as headline, where it has one that is no diagnostic."""
+    value = said.get(_label(run), said.get(run.seed))
+    metric = find_metric(run, value) if value is not None else None
+    if metric is None or metric is run.headline or is_diagnostic(metric.stage):
+        return run
+    notes.append(f"{Path(run.path).name}: ends with another evaluation than {metric.stage}, which is claimed")
+    return replace(run, headline=metric, headline_why="the evaluation that the submission claims")
