@@ -33,14 +33,14 @@ class Accounting:
     at: int | None
 
 
-def account(evidence: Evidence, run: RunLog) -> Accounting:
-    """The three totals of a run."""
+def account(evidence: Evidence, run: RunLog, pack: bool = False) -> Accounting:
+    """The totals of a run; that with packed code only where ``pack`` asks for it, since packing takes its time."""
     total, model = _total(run), _model(run)
-    code = shipped_code(evidence)
+    code = shipped_code(evidence, pack)
     return Accounting(
         logged=total.bytes if total else None,
         shipped=model.bytes + code[0] if model and code else None,
-        packed=model.bytes + code[1] if model and code else None,
+        packed=model.bytes + code[1] if model and code and code[1] is not None else None,
         model=model.bytes if model else None,
         at=(total or model).line if total or model else None,  # type: ignore[union-attr]
     )
@@ -74,8 +74,8 @@ def _total(run: RunLog) -> Size | None:
     return packed[-1] if packed else None
 
 
-def shipped_code(evidence: Evidence) -> tuple[int, int] | None:
-    """``(bytes of the trainer as it lies in the folder, bytes of its smallest packing)``; None without a trainer."""
+def shipped_code(evidence: Evidence, pack: bool) -> tuple[int, int | None] | None:
+    """``(bytes of the trainer as it lies in the folder, bytes of it packed)``; None without a trainer."""
     trainer = evidence.folder.trainer
     if trainer is None:
         return None
@@ -83,7 +83,7 @@ def shipped_code(evidence: Evidence) -> tuple[int, int] | None:
         source = Path(trainer).read_bytes()
     except OSError:
         return None
-    return len(source), min(len(source), packed_size(source))
+    return len(source), min(len(source), packed_size(source)) if pack else None
 
 
 def packed_size(source: bytes) -> int:

@@ -1,0 +1,67 @@
+"""The rule on the data partition: no document stands in both the training shards and the scored split."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.evidence.evidence_rule import EvidenceRule
+from audit.evidence.splits import SLACK, split_of
+from audit.finding import Basis
+from audit.rule import Example
+
+_LOG = """\
+Hyperparameters:
+  caseops_enabled: True
+  val_tokens: 47851520
+  train_shards: {shards}
+  seed: 1
+quantized_ttt_phased val_loss:2.31944212 val_bpb:1.05989454 eval_time:1000ms
+"""
+WHOLE = 1_000  # shards: only a cut of the whole source, with the default of 10,000 validation documents, gives as many
+
+
+class DSplit(EvidenceRule):
+    id = "D-SPLIT"
+    title = "training shards"
+    order = 31
+    basis = Basis.RULING
+    reference = "#2018, #2130, #2109; issue #2127"
+    forbids = "Training shards that hold documents of the scored first 50,000; a validation split of one's own."
+    why = "A script that keeps 10,000 documents for validation puts the other 40,000 scored ones into training."
+    comply = "Train on the published shards (80 for the case-transformed data), or cut with --val-docs=50000."
+    VALID: ClassVar[tuple[Example, ...]] = ({"train_gpt.py": "import torch\n", "train.log": _LOG.format(shards=80)},)
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        {"train_gpt.py": "import torch\n", "train.log": _LOG.format(shards=1499)},
+        {"train_gpt.py": "import torch\n", "train.log": _LOG.format(shards=150)},
+    )
+
+    def weigh(self, evidence: Evidence) -> Iterator[Check]:
+        worst: Check | None = None
+        for run in evidence.reported:
+            split, shards, place = split_of(run), run.train_shards, evidence.place(run)
+            if split is not None and run.val_tokens is not None and run.val_tokens > split.tokens + SLACK:
+                yield self.line(
+                    Status.FAIL, f"{run.val_tokens:,} validation tokens",
+                    f"{evidence.name(run)} scores {run.val_tokens:,} tokens, the published split has {split.tokens:,}",
+                    limit=f"{split.tokens:,} ({split.name})", file=place,
+                )  # fmt: skip
+                return
+            if split is None or split.train_shards is None or shards is None:
+                continue
+            limit = f"{split.train_shards} published ({split.name})"
+            if shards > split.train_shards:
+                whole = shards >= WHOLE
+                yield self.line(
+                    Status.FAIL if whole else Status.WARN,
+                    f"{shards:,}",
+                    f"{evidence.name(run)} trains on {shards:,} shards, {split.train_shards} are published: "
+                    + ("a cut of the whole source" if whole else "a cut of one's own")
+                    + " may hold the scored documents",
+                    limit=limit, file=place, shards=shards,
+                )  # fmt: skip
+                return
+            worst = self.line(Status.PASS, f"{shards:,}", limit=limit, file=place)
+        yield worst or self.line(Status.UNCHECKED, "no log shows which documents were trained on", limit="disjoint")

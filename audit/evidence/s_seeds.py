@@ -1,0 +1,246 @@
+"""The rule on seeds: three different runs of one configuration stand behind the score."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import ClassVar
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.evidence.evidence_rule import EvidenceRule
+from audit.finding import Basis, Severity
+from audit.rule import Example
+from reproduce.runlog import RunLog, source_hash
+
+_LOG = (
+    "{source}seed:{seed}\niterations:20000 matrix_lr:{lr}\nstep:{step}/20000 train_loss:2.{seed:04d} train_time:9ms\n"
+)
+_LOG += "final_exact val_loss:2.00000000 val_bpb:{score:.8f}\n"
+_CODE = {"train_gpt.py": "import torch\nx = 1\n"}
+
+
+def _logs(**changes: dict) -> dict[str, str]:
+    """Three logs; ``changes`` of one seed are keyed by its name."""
+    logs = {}
+    for seed in (1, 2, 3):
+        row = {"source": "", "seed": seed, "lr": 0.02, "step": 7000 + seed, "score": 1.1 + seed / 1000}
+        row |= changes.get(f"s{seed}", {})
+        logs[f"train_seed{seed}.log"] = _LOG.format(**row)
+    return logs
+
+
+# Settings that name the run or the machine; they may differ between the seeds of one configuration.
+_PER_RUN = (
+    "seed", "run_id", "logfile", "log", "path", "dir", "rank", "port", "time", "date", "host", "gpu", "device",
+    "output", "step", "loss", "bpb", "elapsed", "pid", "uuid", "node", "out", "master", "artifact", "folder", "file",
+    "world_size", "scale", "warmup", "driver", "memory", "mem", "name", "tag", "shm", "bytes", "val_tokens", "hash",
+    "sha",
+)  # fmt: skip
+
+
+class SSeeds(EvidenceRule):
+    id = "S-SEEDS"
+    title = "seeds"
+    order = 61
+    severity = Severity.WARNING
+    basis = Basis.RULING
+    reference = "README; #1963, #2020, #2121, #2124 (another configuration), #2139 (one run)"
+    forbids = "Fewer seeds than claimed, one log used for two seeds, runs of different code or settings as one."
+    why = "Seeds measure chance only if nothing else changes between them."
+    comply = "Run the same script with the same settings for three seeds, and ship each log as it was written."
+    VALID: ClassVar[tuple[Example, ...]] = ({**_CODE, **_logs()},)
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        {**_CODE, "train_seed1.log": _logs()["train_seed1.log"]},
+        {**_CODE, **_logs(s2={"seed": 1, "step": 7001, "score": 1.101})},
+        {**_CODE, **_logs(s3={"lr": 0.03})},
+        {**_CODE, **_logs(s1={"source": "import torch\nx = 1\n"}, s2={"source": "import torch\nx = 2\n"})},
+        {**_CODE, **_logs(), "submission.json": '{"seeds": {"1": 1.101, "2": 1.102, "3": 1.103, "4": 1.104}}'},
+    )
+
+    def weigh(self, evidence: Evidence) -> Iterator[Check]:
+        yield self._count(evidence)
+        yield self._missing(evidence)
+        yield self._twice(evidence)
+        yield from self._code(evidence)
+        yield self._settings(evidence)
+
+    def _count(self, evidence: Evidence) -> Check:
+        wanted = evidence.limits.seeds
+        limit = f"{wanted} seeds"
+        found = len({_key(run) for run in evidence.reported})
+        if not evidence.reported:
+            return self.line(Status.UNCHECKED, "no log has a score", limit=limit)
+        if evidence.non_record and found < wanted:
+            return self.line(Status.UNCHECKED, f"{found}; the non-record track asks for none", limit=limit)
+        few = found < wanted
+        return self.line(
+            Status.WARN if few else Status.PASS,
+            str(found),
+            f"{found} seed(s) have a log with a score, the contest asks for {wanted}" if few else "",
+            limit=limit, file=evidence.place(evidence.reported[0]), seeds=found,
+        )  # fmt: skip
+
+    def _missing(self, evidence: Evidence) -> Check:
+        claims = evidence.claims
+        claimed = {seed.seed for seed in claims.seeds if seed.seed is not None} | set(claims.seed_list)
+        name, limit = "logs of the claimed seeds", "one each"
+        if not claimed:
+            return self.line(Status.UNCHECKED, "no seeds are claimed", name=name, limit=limit)
+        if not evidence.runs:
+            return self.line(Status.UNCHECKED, "no logs", name=name, limit=limit)
+        there = {run.seed for run in evidence.runs} | {run.named_seed for run in evidence.runs}
+        missing = sorted(claimed - there)
+        unknown = [run for run in evidence.runs if run.seed is None]
+        shown = ", ".join(map(str, missing))
+        if missing:
+            return self.line(
+                Status.UNCHECKED if len(unknown) >= len(missing) else Status.FAIL,
+                f"none of seed {shown}",
+                f"{len(claimed)} seeds are claimed, but there is no log of seed {shown}",
+                name=name, limit=limit, file="submission.json", missing=missing,
+            )  # fmt: skip
+        return self.line(Status.PASS, f"{len(claimed)} of {len(claimed)}", name=name, limit=limit)
+
+    def _twice(self, evidence: Evidence) -> Check:
+        name, limit = "one log a seed", "no log twice"
+        runs = [run for run in evidence.reported if run.headline is not None and (run.curve or run.metrics)]
+        if len(runs) < 2:
+            return self.line(Status.UNCHECKED, "fewer than two logs", name=name, limit=limit)
+        seen: dict[object, RunLog] = {}
+        for run in runs:
+            print_ = (run.headline and run.headline.val_bpb, run.headline and run.headline.val_loss, run.curve[-5:])
+            other = seen.get(print_)
+            if other is not None and run.headline is not None and run.headline.digits >= 6:
+                return self.line(
+                    Status.FAIL,
+                    f"{evidence.place(other)} = {evidence.place(run)}",
+                    f"{evidence.place(other)} and {evidence.place(run)} are one run: same score, same losses",
+                    name=name, limit=limit, file=evidence.place(run),
+                )  # fmt: skip
+            seen[print_] = run
+        wrong = [run for run in runs if run.named_seed is not None and run.seed != run.named_seed]
+        printed = Counter(run.seed for run in wrong)
+        if wrong:
+            run = wrong[0]
+            shown = f"{evidence.place(run)} ran seed {run.seed}"
+            return self.line(
+                Status.WARN, shown,
+                f"{len(wrong)} log(s) ran another seed than their names say: {shown}"
+                + (f", {printed[run.seed]} of them the same" if printed[run.seed] > 1 else ""),
+                name=name, limit=limit, file=evidence.place(run),
+            )  # fmt: skip
+        return self.line(Status.PASS, f"{len(runs)} different runs", name=name, limit=limit)
+
+    def _code(self, evidence: Evidence) -> Iterator[Check]:
+        printed = [run for run in evidence.reported if run.source]
+        name, limit = "one program for all seeds", "equal code"
+        if len(printed) < 2:
+            yield self.line(Status.UNCHECKED, "fewer than two logs print their source", name=name, limit=limit)
+        else:
+            other = next((run for run in printed[1:] if not same_program(run.source, printed[0].source)), None)
+            if other is None:
+                shown = f"{len(printed)} x {(printed[0].source_hash or '')[:12]}"
+                yield self.line(Status.PASS, shown, name=name, limit=limit)
+            else:
+                yield self.line(
+                    Status.FAIL, f"{evidence.place(other)} differs",
+                    f"{evidence.place(other)} prints other code than {evidence.place(printed[0])}",
+                    name=name, limit=limit, file=evidence.place(other), hashes=[run.source_hash for run in printed],
+                )  # fmt: skip
+        name = "the shipped program made the logs"
+        shipped = _shipped(evidence) if printed else []
+        if not shipped:
+            why = "no log prints its source" if not printed else "no trainer that reads as text"
+            yield self.line(Status.UNCHECKED, why, name=name, limit=limit)
+            return
+        foreign = next((r for r in printed if not any(same_program(r.source, text) for text in shipped)), None)
+        if foreign is None:
+            yield self.line(Status.PASS, "the logs print the shipped trainer", name=name, limit=limit)
+            return
+        yield self.line(
+            Status.WARN, f"{evidence.place(foreign)} differs",
+            f"the trainer that {evidence.place(foreign)} printed is not the one in the folder",
+            name=name, limit=limit, file=evidence.place(foreign),
+        )  # fmt: skip
+
+    def _settings(self, evidence: Evidence) -> Check:
+        name, limit = "one configuration for all seeds", "equal settings"
+        runs = [run for run in evidence.reported if len(run.settings) >= 2]
+        if len(runs) < 2:
+            return self.line(Status.UNCHECKED, "fewer than two logs print settings", name=name, limit=limit)
+        first = runs[0]
+        for run in runs[1:]:
+            changed = differing(first.settings, run.settings)
+            if changed:
+                shown = ", ".join(f"{k}: {first.settings[k]} -> {run.settings[k]}" for k in changed[:4])
+                return self.line(
+                    Status.WARN, shown[:160],
+                    f"{evidence.place(first)} and {evidence.place(run)} ran with different settings: {shown[:300]}",
+                    name=name, limit=limit, file=evidence.place(run), changed=changed,
+                )  # fmt: skip
+        return self.line(Status.PASS, f"{len(first.settings)} settings of {len(runs)} logs", name=name, limit=limit)
+
+
+def _key(run: RunLog) -> object:
+    return run.named_seed if run.named_seed is not None else run.seed if run.seed is not None else run.path
+
+
+def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
+    """Settings that both print with different values, those that name a run or a machine left out."""
+    return [
+        key
+        for key in ours
+        if key in theirs
+        and _value(ours[key]) != _value(theirs[key])
+        and not any(word in key.lower() for word in _PER_RUN)
+        and not {"/", "\\"} & set(ours[key] + theirs[key])
+    ]
+
+
+def _value(text: str) -> object:
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip("\"'").lower()
+
+
+def same_program(ours: str | None, theirs: str | None) -> bool:
+    """Whether two texts are one program, comments and blank lines aside."""
+    if ours is None or theirs is None:
+        return False
+    return source_hash(ours) == source_hash(theirs) or program(ours) == program(theirs)
+
+
+@lru_cache(maxsize=64)
+def program(source: str) -> str:
+    """A program as its tree, in which comments and blank lines do not count; as its words where it does not parse."""
+    text = source.lstrip("\ufeff")
+    try:
+        return ast.dump(ast.parse(text))
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        pass
+    try:
+        words = tokenize.generate_tokens(io.StringIO(text).readline)
+        skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
+        return " ".join(word.string for word in words if word.type not in skipped)
+    except (tokenize.TokenError, SyntaxError, IndentationError):
+        return " ".join(text.split())
+
+
+def _shipped(evidence: Evidence) -> list[str]:
+    """The shipped trainer and every other program of the folder, each as it lies there and unpacked."""
+    from audit.unpack import unpack
+
+    found = []
+    for path in filter(None, (evidence.folder.trainer, *evidence.folder.helpers)):
+        try:
+            content = path.read_bytes()
+        except OSError:
+            continue
+        found += [content.decode("utf-8-sig", "replace"), unpack(content, path.name).text]
+    return found

@@ -1,0 +1,105 @@
+"""The rule on calibration: reading training data for quantisation is training, and ends with the training clock."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import ClassVar
+
+from audit.evidence.check import Check, Status
+from audit.evidence.evidence import Evidence
+from audit.evidence.evidence_rule import EvidenceRule
+from audit.finding import Basis
+from audit.rule import Example
+from reproduce.runlog import Event, RunLog
+
+# Calibration on text that the model wrote itself, or on none, is no training data.
+_OWN = re.compile(r"autoregress|self[-_ ]?gen|\bar\b|generat|random|synthetic|noise|skip|disabled", re.IGNORECASE)
+_VALIDATION = re.compile(r"\bval(?:idation)?[-_ ](?:data|tokens|calib)", re.IGNORECASE)
+OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
+
+_LOG = """\
+seed:1
+step:5000/20000 train_loss:2.0 train_time:{ms}ms
+stopping_early: wallclock_cap train_time:{ms}ms step:5000/20000
+{line}
+gptq:calibrated 68 layers in 9.0s
+final_exact val_loss:2.00000000 val_bpb:1.18450000
+"""
+_TRAIN = "gptq:calibrating with training data..."
+_GENERATED = "gptq:generating autoregressive calibration data (64 seqs x 2048 tokens)..."
+
+
+class TCal(EvidenceRule):
+    id = "T-CAL"
+    title = "calibration after the clock"
+    order = 22
+    basis = Basis.RULING
+    reference = "#569, #593, #606, #609, #615, #626, #639, #656, #706, #1028"
+    forbids = "Calibrating quantisation or pruning on training data after the 600 seconds of training."
+    why = "Everything must fit into training or evaluation, and evaluation may not read training data."
+    comply = "Keep seconds back from the training clock for it, or calibrate on text that the model generates."
+    VALID: ClassVar[tuple[Example, ...]] = (
+        {"train_gpt.py": "import torch\n", "train.log": _LOG.format(ms=588_000, line=_TRAIN)},
+        {"train_gpt.py": "import torch\n", "train.log": _LOG.format(ms=600_050, line=_GENERATED)},
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        {"train_gpt.py": "import torch\n", "train.log": _LOG.format(ms=600_050, line=_TRAIN)},
+    )
+
+    def weigh(self, evidence: Evidence) -> Iterator[Check]:
+        limit = f"within {evidence.limits.train_seconds:g} s"
+        if evidence.non_record:
+            yield self.line(Status.UNCHECKED, "no limit on the non-record track", limit=limit)
+            return
+        passed: Check | None = None
+        for run in evidence.reported:
+            found = late_calibration(run)
+            if found is None:
+                continue
+            event, start, took = found
+            end = start + took
+            over = end - evidence.limits.train_seconds
+            shown = f"{start:.1f} s + {took:.1f} s"
+            if over > OVERSHOOT:
+                yield self.line(
+                    Status.FAIL,
+                    shown,
+                    f"{evidence.name(run)}: training stopped at {start:.1f} s, then {took:.1f} s of calibration on "
+                    f"training data end {over:.1f} s past the limit",
+                    limit=limit,
+                    file=evidence.place(run),
+                    at=event.line,
+                    seconds=end,
+                )
+                return
+            passed = self.line(Status.PASS, shown, limit=limit, file=evidence.place(run), at=event.line)
+        yield passed or self.line(Status.UNCHECKED, "no log times calibration on training data", limit=limit)
+
+
+def late_calibration(run: RunLog) -> tuple[Event, float, float] | None:
+    """``(its line, seconds on the training clock when it began, seconds it took)``.
+
+    None where the log does not say that training data were read after the clock stopped, or not how long.
+    """
+    clock = next((event for event in run.events if event.kind == "clock"), None)
+    if clock is None or run.train_seconds is None:
+        return None
+    begun: Event | None = None
+    for event in run.events:
+        if event.line <= clock.line:
+            continue
+        if event.kind == "calibration" and _reads_training(event.text):
+            begun = begun or event
+        elif event.kind == "calibration" or (event.kind == "calibrated" and _OWN.search(event.text)):
+            return None  # of its own making, or of what the log does not say
+        elif event.kind == "calibrated" and begun is not None:
+            took = event.values.get("seconds")
+            return (begun, run.train_seconds, took) if took is not None else None
+    return None
+
+
+def _reads_training(text: str) -> bool:
+    if _OWN.search(text) or _VALIDATION.search(text):
+        return False
+    return bool(re.search(r"train|calibration data|calibrating with|batches|collecting hessians", text, re.IGNORECASE))
