@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from reproduce.errors import InputError
@@ -310,8 +311,8 @@ def _figure(value: object, where: str) -> Figure | None:
             return None
         if not math.isfinite(value):
             return None
-        text = repr(value)
-        return Figure(float(value), len(text.partition(".")[2]) if "e" not in text else 12, where)
+        exponent = Decimal(repr(value)).as_tuple().exponent
+        return Figure(float(value), max(-exponent, 0) if isinstance(exponent, int) else 0, where)
     if isinstance(value, str) and len(value) <= 60:
         match = _NUMBER.match(value)
         if match and match[2] != "%":

@@ -96,7 +96,7 @@ class _Run:
             self._sizes(number, head)
         if self.gpu is None and ("NVIDIA" in head or "GeForce" in head or "Tesla" in head or "Apple M" in head):
             match = _GPU.search(head)
-            self.gpu = match[0].strip(" .-") if match else None
+            self.gpu = match[0].split("  ")[0].strip(" .-") if match else None
         self._events(number, head, low)
         self._failure(head)
 

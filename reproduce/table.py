@@ -134,6 +134,7 @@ def _choose(runs: Sequence[RunLog], claims: Claims, claimed: set[int], notes: li
     if agreeing and len(unknown) > len(agreeing):
         notes.append("logs without a seed whose scores are not claimed are left out")
         by_seed = {label: found for label, found in by_seed.items() if label not in unknown or label in agreeing}
+    by_seed = _without_ablations(by_seed, claims, notes)
     chosen = []
     for seed, found in by_seed.items():
         matching = [run for run in found if _agrees(run, claims)]
@@ -144,6 +145,26 @@ def _choose(runs: Sequence[RunLog], claims: Claims, claimed: set[int], notes: li
             notes.append(f"seed {seed}: {len(found)} runs in the logs, {Path(run.path).name} is used")
         chosen.append(run)
     return chosen
+
+
+def _without_ablations(
+    by_seed: dict[object, list[RunLog]], claims: Claims, notes: list[str]
+) -> dict[object, list[RunLog]]:
+    """Leave out logs named otherwise than the one whose score is claimed, save those named plainly after training."""
+    if any(seed.val_bpb is not None for seed in claims.seeds):
+        return by_seed
+    shapes = {_shape(run) for found in by_seed.values() for run in found if _agrees(run, claims)}
+    if not shapes:
+        return by_seed
+    plain = re.compile(r"(?:train|log|run|logs)(?:_?log|ing)?[_-]?(?:seed|s)?[_-]?#?\.(?:log|txt|out)$", re.IGNORECASE)
+    kept = {
+        label: runs
+        for label, found in by_seed.items()
+        if (runs := [run for run in found if _shape(run) in shapes or plain.match(_shape(run))])
+    }
+    if sum(map(len, kept.values())) < sum(map(len, by_seed.values())):
+        notes.append("logs named otherwise than the one whose score is claimed are left out")
+    return kept
 
 
 def _agrees(run: RunLog, claims: Claims) -> bool:

@@ -11,6 +11,7 @@ from audit.evidence.evidence_rule import EvidenceRule
 from audit.evidence.splits import SLACK, known_mistakes, near, ratio, split_of, true_bytes
 from audit.finding import Basis
 from audit.rule import Example
+from reproduce.runlog import RunLog
 
 _LOG = """\
 val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path=./data/tokenizers/words_1024_bpe.model
@@ -44,7 +45,7 @@ class DFull(EvidenceRule):
         order = {Status.FAIL: 0, Status.WARN: 1, Status.UNCHECKED: 2, Status.PASS: 3}
         yield min(lines, key=lambda check: order[check.status])
 
-    def _run(self, evidence, run) -> Check:  # type: ignore[no-untyped-def]
+    def _run(self, evidence: Evidence, run: RunLog) -> Check:
         split, tokens, place = split_of(run), run.val_tokens, evidence.place(run)
         limit = f"{split.tokens:,} ({split.name})" if split else "the whole split"
         value = ratio(run.headline) if run.headline else None
@@ -66,14 +67,15 @@ class DFull(EvidenceRule):
                 )  # fmt: skip
         if tokens is None:
             return self.line(Status.UNCHECKED, "no log gives the number of tokens", limit=limit, file=place)
+        if value is not None and abs(value * tokens / true_bytes() - 1) <= 0.01:
+            return self.line(Status.PASS, f"{tokens:,} of {value:.3f} bytes", limit=limit, file=place)
         if split is not None:
             if tokens < split.tokens - SLACK:
                 return self.line(
-                    Status.FAIL, f"{tokens:,}",
+                    # A count a little short may be that of another tokenizer of this size.
+                    Status.FAIL if tokens < 0.9 * split.tokens else Status.WARN, f"{tokens:,}",
                     f"{evidence.name(run)} loads {tokens:,} validation tokens, the split has {split.tokens:,}",
                     limit=limit, file=place, tokens=tokens,
                 )  # fmt: skip
             return self.line(Status.PASS, f"{tokens:,}", limit=limit, file=place)
-        if value is not None and abs(value * tokens / true_bytes() - 1) <= 0.01:
-            return self.line(Status.PASS, f"{tokens:,} of {value:.3f} bytes", limit="151.1 MB in all", file=place)
         return self.line(Status.UNCHECKED, f"{tokens:,} of an unknown tokenizer", limit=limit, file=place)

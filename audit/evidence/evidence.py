@@ -56,8 +56,8 @@ class Evidence:
     def non_record(self) -> bool:
         """Whether the submission is on the track without limits on time and hardware."""
         said = (self.claims.track or "").lower().replace("-", "_").replace(" ", "_")
-        if said:
-            return "non_record" in said or "unlimited" in said or "nonrecord" in said
+        if "non_record" in said or "unlimited" in said or "nonrecord" in said:
+            return True
         return any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-4:])
 
     def place(self, run: RunLog) -> str:

@@ -10,7 +10,7 @@ from typing import ClassVar
 from audit.evidence.check import Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
-from audit.evidence.splits import known_mistakes, near, ratio, split_of, true_bytes
+from audit.evidence.splits import known_mistakes, near, ratio, split_of, splits, true_bytes
 from audit.evidence.tokenizers import Miscount, miscounts
 from audit.finding import Basis
 from audit.rule import Example
@@ -95,24 +95,28 @@ class MBytes(EvidenceRule):
                 if mistake.rule != self.id:
                     return self.line(Status.UNCHECKED, f"{shown}: see {mistake.rule}", limit=limit, file=place, at=at)
                 return verdict(Status.FAIL, f"{shown} bytes per token: {mistake.why} ({mistake.reference})")
+        if run.val_tokens and abs(value * run.val_tokens / true_bytes() - 1) <= 0.005:
+            implied = value * run.val_tokens / 1e6
+            return self.line(
+                Status.PASS, f"{shown}: {implied:.1f} MB of text in all", limit="151.1 MB in all", file=place, at=at,
+            )  # fmt: skip
         full = run.val_tokens is not None and split is not None and abs(run.val_tokens - split.tokens) <= 8192
         if split is not None and full:
             expected = split.bytes_per_token
-            if value > expected:
-                more = value / expected - 1
-                return verdict(
-                    Status.FAIL,
-                    f"{shown} bytes per token {split.name} has {expected:.4f}: {more:.1%} too many",
-                )
-            return verdict(Status.WARN, f"{shown} bytes per token where {split.name} has {expected:.4f}")
+            more = value / expected - 1
+            return verdict(
+                Status.FAIL if more > 0.02 else Status.WARN,
+                f"{shown} bytes per token, {split.name} has {expected:.4f}: {more:+.1%}",
+            )
+        if split is None:
+            same = next((known for known in splits().values() if near(value, known.bytes_per_token, 0.001)), None)
+            if same is not None:
+                return self.line(Status.PASS, f"{shown}, that of {same.name}", limit=limit, file=place, at=at)
+            if near(value, 1.0, 1e-4):
+                return self.line(Status.UNCHECKED, "the loss is printed per byte", limit=limit, file=place, at=at)
         if run.val_tokens:
             implied = value * run.val_tokens
             table = max((found.ratio for _, found in _models(evidence) if found), default=1.0)
-            if abs(implied / true_bytes() - 1) <= 0.01:
-                return self.line(
-                    Status.PASS, f"{shown}: {implied / 1e6:.1f} MB of text in all", limit="151.1 MB in all", file=place,
-                    at=at, bytes_per_token=value,
-                )  # fmt: skip
             if implied > 1.01 * true_bytes():
                 counted = f"{run.val_tokens:,} tokens of {shown} bytes are {implied / 1e6:.1f} MB, not 151.1 MB"
                 if table > 1.01:

@@ -50,7 +50,7 @@ class THw(EvidenceRule):
             if other or fewer:
                 shown = f"{run.world_size or '?'} x {run.gpu or 'unknown GPU'}"
                 yield self.line(
-                    Status.FAIL,
+                    Status.WARN,
                     shown,
                     f"{evidence.name(run)} ran on {shown}",
                     limit=limit,

@@ -29,6 +29,7 @@ final_exact val_loss:2.00000000 val_bpb:{score:.8f} eval_time:1000ms
 def submission(folder: Path, train: int = 599_000, total: int = 15_900_000, cut: bool = False) -> SubmissionFolder:
     (folder / "train_gpt.py").write_text("import torch\n")
     (folder / "submission.json").write_text(json.dumps({"name": "entry", "val_bpb": 1.102, "val_bpb_std": 0.001}))
+    (folder / "README.md").write_text("# Entry\n")
     for seed in (1, 2, 3):
         text = LOG.format(seed=seed, train=train, model=total - 50_000, total=total, score=1.1 + seed / 1000)
         (folder / f"train_seed{seed}.log").write_text(text.split("step:9")[0] if cut and seed == 3 else text)
