@@ -4,9 +4,9 @@
 
 Kinds: the harness killed or terminated at a random moment, its trainer killed, a full disk (a small tmpfs, where this
 user may mount one), records and logs damaged or replaced by something unreadable, a wall clock that jumps by days, and
-(--ray) a machine of a local Ray cluster lost in the middle. After each fault the same command is given again. Only faults
-that struck count: a kill after the end is none. Prints a line a kind, and the time from kill -9 to a trainer that runs
-again; ends with 1 if anything was lost.
+(--ray) a machine of a local Ray cluster lost in the middle. After each fault the same command is given again. Only
+faults that struck count: a kill after the end is none. Prints a line a kind, and the time from kill -9 to a
+trainer that runs again; ends with 1 if anything was lost.
 """
 
 from __future__ import annotations

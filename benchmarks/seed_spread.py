@@ -1,4 +1,4 @@
-"""How far the seeds of public entries lie apart, by kind of evaluation: the basis of the bounds in reproduce/compare.py.
+"""How far the seeds of public entries lie apart, by evaluation: the basis of the bounds in reproduce/compare.py.
 
     python benchmarks/seed_spread.py CORPUS
 

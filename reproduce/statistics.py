@@ -9,6 +9,20 @@ from dataclasses import dataclass
 
 LN2 = math.log(2)
 CONFIDENCE = 0.95
+# Student's t at 97.5% for 1 to 10 degrees of freedom. Nearly every submission has fewer seeds than that, and an audit
+# that prints a mean must not wait a second for scipy; the test suite compares these with it.
+_T_975 = (
+    12.7062047362,
+    4.30265272975,
+    3.18244630528,
+    2.7764451052,
+    2.57058183564,
+    2.44691185114,
+    2.36462425159,
+    2.30600413520,
+    2.26215716280,
+    2.22813885196,
+)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ def summarise(values: Sequence[float]) -> Summary:
     if n == 1:
         return Summary(1, mean, None, None, None, None)
     std = statistics.stdev(values)
-    half = _t_quantile((1 + CONFIDENCE) / 2, n - 1) * std / math.sqrt(n)
+    half = t_quantile(n - 1) * std / math.sqrt(n)
     return Summary(n, mean, std, statistics.pstdev(values), mean - half, mean + half)
 
 
@@ -99,10 +113,13 @@ def one_sample_below(ours: Sequence[float], reference: float, margin: float = 0.
     return Test("one-sample", gain, t, len(ours) - 1, _t_above(t, len(ours) - 1))
 
 
-def _t_quantile(probability: float, degrees: float) -> float:
+def t_quantile(degrees: int) -> float:
+    """Student's t that bounds a two-sided interval of CONFIDENCE, for whole ``degrees`` of freedom from 1."""
+    if degrees <= len(_T_975):
+        return _T_975[degrees - 1]
     from scipy.special import stdtrit  # scipy takes a second to import: only a caller that needs it pays
 
-    return float(stdtrit(degrees, probability))
+    return float(stdtrit(degrees, (1 + CONFIDENCE) / 2))
 
 
 def _t_above(t: float, degrees: float) -> float:

@@ -46,6 +46,10 @@ def test_every_module_says_in_its_first_line_what_it_is_for(path: Path) -> None:
 
 def test_auditing_imports_no_heavy_library(tmp_path: Path) -> None:
     (tmp_path / "train_gpt.py").write_text("print('hello')\n", encoding="utf-8")
+    for seed in (1337, 42, 7):  # logs too: a mean of seeds is part of an audit
+        size = "Total submission size int8+zlib: 15000000 bytes"
+        log = f"seed:{seed}\n{size}\nfinal_roundtrip_exact val_loss:2.1 val_bpb:1.2{seed}\n"
+        (tmp_path / f"train_seed{seed}.log").write_text(log, encoding="utf-8")
     probe = (
         "import sys\nfrom golfproof.app import app\n"
         "try:\n    app(['audit', sys.argv[1]])\nexcept SystemExit as stop:\n    print('exit:', stop.code)\n"

@@ -15,6 +15,7 @@ from reproduce.statistics import (
     nats_to_bpb,
     one_sample_below,
     summarise,
+    t_quantile,
     welch_below,
 )
 
@@ -76,3 +77,10 @@ def test_nats_and_bits_per_byte_convert_back(nats: float, token_bytes: float) ->
     bpb = nats_to_bpb(nats, token_bytes)
     assert bpb_to_nats(bpb, token_bytes) == pytest.approx(nats)
     assert bytes_per_token(nats, bpb) == pytest.approx(token_bytes)
+
+
+def test_the_tabled_quantiles_are_those_of_scipy() -> None:
+    from scipy.special import stdtrit
+
+    for degrees in range(1, 13):
+        assert t_quantile(degrees) == pytest.approx(float(stdtrit(degrees, 0.975)), rel=1e-10)
