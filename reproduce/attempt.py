@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reproduce import guard
-from reproduce.confine import confined
+from reproduce.confine import confined, visible_data
 from reproduce.durable import sha256, sync
 from reproduce.errors import InputError
 from reproduce.launch import Launch, resolve
@@ -22,7 +22,21 @@ from reproduce.process import Limits, ProcessResult, run_process
 from reproduce.rundir import LOG, SeedRun, State, utc_now
 from reproduce.workcopy import StoredFile, make_copy, new_files
 
-_ARTIFACT_SUFFIXES = {".ptz", ".pt", ".bin", ".zst", ".xz", ".lzma", ".br", ".gz", ".int8", ".int6", ".golf", ".npz"}
+_ARTIFACT_SUFFIXES = {
+    ".ptz",
+    ".pt",
+    ".bin",
+    ".zst",
+    ".xz",
+    ".lzma",
+    ".br",
+    ".gz",
+    ".int8",
+    ".int6",
+    ".golf",
+    ".npz",
+    ".gpfa",
+}
 _LARGEST_ARTIFACT = 16_000_000  # bytes, the contest's cap (rule ART-CAP)
 _LARGEST_HASHED = 1 << 30  # bytes
 _ROOM = 1 << 16  # bytes: a disk with less left than this may have swallowed lines of the log
@@ -43,6 +57,7 @@ class Job:
     processes: int | None = None
     resume_env: Mapping[str, str] = field(default_factory=dict)  # how the trainer is told to go on; empty: it cannot
     keep_work: bool = False
+    evaluate_apart: bool = False  # PHASE=train, then PHASE=evaluate with ARTIFACT: as our own trainer understands
 
 
 def run_attempt(
@@ -62,7 +77,7 @@ def run_attempt(
     home.mkdir(parents=True, exist_ok=True)
     work = home / "work" / job.entry
     resuming = bool(job.resume_env) and before.state in (State.LOST, State.STOPPED) and work.is_dir()
-    earlier = put_aside(home, before)
+    earlier = put_aside(home, before, go_on=resuming)
     if not resuming:
         make_copy(source, job.inputs, work)
         if job.data is not None and not (work / "data").exists():
@@ -85,23 +100,72 @@ def run_attempt(
     # Recorded before the start as well: a harness that dies in between leaves a token to look for.
     if record is not None:
         record(begun)
-    log = home / LOG
-    command = argv
-    if job.sandbox:
-        gpu = bool(begun.machine["gpus"])
-        command = confined(argv, writable=home / "work", cwd=work, environment=own, data=job.data, gpu=gpu)
-    result = run_process(
-        command,
-        cwd=work,
-        env=env,
-        log=log,
-        token=token,
-        limits=job.limits,
+    result = _run_phases(
+        job,
+        begun,
+        env,
+        own,
+        home,
+        work,
         on_start=(lambda pid: record(replace(begun, pid=pid))) if record is not None else None,
         on_progress=on_progress,
     )
-    sync(log)
+    sync(home / LOG)
     return _conclude(job, replace(begun, ended=utc_now()), result, home, work)
+
+
+def _run_phases(
+    job: Job,
+    run: SeedRun,
+    env: dict[str, str],
+    own: dict[str, str],
+    home: Path,
+    work: Path,
+    *,
+    on_start: Callable[[int], None] | None,
+    on_progress: Callable[[Progress], None] | None,
+) -> ProcessResult:
+    """Run the whole at once, or training and evaluation as two commands of which the second sees no training shard."""
+
+    def go(extra: dict[str, str], *, hide_training: bool) -> ProcessResult:
+        argv = run.argv
+        if job.sandbox:
+            data = visible_data(Path(job.data), hide_training=hide_training) if job.data is not None else {}
+            for place in data.values():  # the sandbox would make folders that only root may enter
+                (work / place).parent.mkdir(parents=True, exist_ok=True)
+            gpu = bool(run.machine["gpus"])
+            variables = {**own, **extra}
+            argv = confined(argv, writable=home / "work", cwd=work, environment=variables, data=data, gpu=gpu)
+        return run_process(
+            argv,
+            cwd=work,
+            env={**env, **extra},
+            log=home / LOG,
+            token=run.token,
+            limits=job.limits,
+            on_start=on_start,
+            on_progress=on_progress,
+        )
+
+    if not job.evaluate_apart:
+        return go({}, hide_training=False)
+    trained = go({"PHASE": "train"}, hide_training=False)
+    if trained.exit_code != 0 or trained.ended_because is not None:
+        return trained
+    artifact = _artifact(_outputs(work, job.inputs), read_log(home / LOG).model_bytes)
+    if artifact is None:
+        return trained  # judged by its log, which has no score
+    if job.data is not None:
+        shutil.rmtree(work / "data")  # the places where the shards were shown
+        (work / "data").mkdir()
+    evaluated = go({"PHASE": "evaluate", "ARTIFACT": artifact.path}, hide_training=True)
+    phases = {name: trained.phases.get(name, 0.0) + evaluated.phases.get(name, 0.0) for name in evaluated.phases}
+    return replace(
+        evaluated,
+        seconds=trained.seconds + evaluated.seconds,
+        phases={**trained.phases, **phases},
+        peak_memory_bytes=max(trained.peak_memory_bytes or 0, evaluated.peak_memory_bytes or 0),
+    )
 
 
 def end_leftovers(run: SeedRun) -> SeedRun:
@@ -131,15 +195,24 @@ def _link_data(data: Path, place: Path, sandbox: bool) -> None:
         place.symlink_to(data, target_is_directory=True)
 
 
-def put_aside(home: Path, before: SeedRun) -> tuple[dict[str, object], ...]:
-    """Keep the log of the attempt before under its number; give the list of attempts so far."""
+def put_aside(home: Path, before: SeedRun, *, go_on: bool = False) -> tuple[dict[str, object], ...]:
+    """Keep the log of the attempt before under its number; give the list of attempts so far.
+
+    With ``go_on`` the log stays, for the next attempt to append to.
+    """
     log = home / LOG
     if before.attempt == 0:
         if log.exists():  # of a run whose run.json was lost: nobody knows what made it
             log.rename(home / f"train.unknown.{time.time_ns()}.log")
         return ()
     kept = home / f"train.{before.attempt}.log"
-    if log.is_dir():
+    if go_on and log.is_file():
+        kept = log
+        with log.open("ab+") as file:
+            file.seek(max(0, log.stat().st_size - 1))
+            if file.read(1) not in (b"", b"\n"):
+                file.write(b"\n")  # a line that was cut must not run into the next
+    elif log.is_dir():
         log.rename(home / f"train.strange.{time.time_ns()}.log")
     elif log.exists():
         log.replace(kept)
@@ -157,8 +230,7 @@ def put_aside(home: Path, before: SeedRun) -> tuple[dict[str, object], ...]:
 def _conclude(job: Job, run: SeedRun, result: ProcessResult, home: Path, work: Path) -> SeedRun:
     log = home / LOG
     state, why, model_bytes = _judge(result, log, home)
-    files = [path for path in new_files(work, job.inputs) if path.stat().st_size <= _LARGEST_HASHED]
-    outputs = tuple(StoredFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256(path)) for path in files)
+    outputs = _outputs(work, job.inputs)
     artifact = _artifact(outputs, model_bytes) if state is State.FINISHED else None
     shutil.rmtree(home / "artifact", ignore_errors=True)
     if artifact is not None:
@@ -207,6 +279,14 @@ def _last_line(log: Path) -> str:
         file.seek(max(0, log.stat().st_size - 4096))
         lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1][:200] if lines else "nothing was printed"
+
+
+def _outputs(work: Path, inputs: tuple[StoredFile, ...]) -> tuple[StoredFile, ...]:
+    return tuple(
+        StoredFile(path.relative_to(work).as_posix(), path.stat().st_size, sha256(path))
+        for path in new_files(work, inputs)
+        if path.stat().st_size <= _LARGEST_HASHED
+    )
 
 
 def _artifact(outputs: tuple[StoredFile, ...], model_bytes: int | None) -> StoredFile | None:

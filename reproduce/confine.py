@@ -10,26 +10,40 @@ import json
 import os
 import resource
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 ENDED_BY_SANDBOX = 125
 
 
 def confined(
-    argv: tuple[str, ...], *, writable: Path, cwd: Path, environment: dict[str, str], data: str | None, gpu: bool
+    argv: tuple[str, ...], *, writable: Path, cwd: Path, environment: dict[str, str], data: Mapping[str, str], gpu: bool
 ) -> tuple[str, ...]:
-    """The command that runs ``argv`` in ``cwd``: only ``writable`` can be written, ``data`` is seen, no network."""
+    """The command that runs ``argv`` in ``cwd``: only ``writable`` can be written, there is no network.
+
+    ``data`` maps what is shown, read only, to its place below ``cwd``.
+    """
     inside = Path("/sandbox") / cwd.relative_to(writable)
     spec = {
         "argv": list(argv),
         "writable": str(writable.resolve()),
         "cwd": cwd.relative_to(writable).as_posix(),
         "environment": environment,
-        "read_only": {str(Path(data).resolve()): str(inside / "data")} if data is not None else {},
+        "read_only": {outside: str(inside / place) for outside, place in data.items()},
         "memory_bytes": _memory(),
         "gpu": gpu,
     }
     return (sys.executable, "-I", __file__, json.dumps(spec))
+
+
+def visible_data(data: Path, *, hide_training: bool) -> dict[str, str]:
+    """What of the folder ``data`` is shown as ``data``: all of it, or only the files without "train" in their name."""
+    data = data.resolve()
+    if not hide_training:
+        return {str(data): "data"}
+    files = [path for path in sorted(data.rglob("*")) if path.is_file()]
+    shown = [path for path in files if "train" not in path.relative_to(data).as_posix().lower()]
+    return {str(path): f"data/{path.relative_to(data).as_posix()}" for path in shown}
 
 
 def _memory() -> int:

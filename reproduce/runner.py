@@ -34,6 +34,7 @@ class Options:
     sandbox: bool = False
     resume_env: Mapping[str, str] = field(default_factory=dict)
     keep_work: bool = False
+    evaluate_apart: bool = False  # training and evaluation as two commands; see Job
     cluster: RayExecutor | None = None  # None: on this machine
 
 
@@ -133,6 +134,7 @@ def _prepare(
             processes=processes,
             resume_env=dict(options.resume_env),
             keep_work=options.keep_work,
+            evaluate_apart=options.evaluate_apart,
         )
         for seed in seeds
     )

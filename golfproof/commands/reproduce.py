@@ -75,13 +75,16 @@ def reproduce(
     from reproduce.runner import Options, run_seeds
 
     cluster = open_executor(executor, address=address, num_gpus=num_gpus)
+    confine, ours = _confine(path, sandbox, trust), is_ours(path)
     options = Options(
         limits=_limits(contest_limits, train_limit, eval_limit, silence_limit),
         retries=retries,
         data=_folder(data) if data is not None else None,
         processes=nproc,
-        sandbox=_confine(path, sandbox, trust),
-        resume_env=assignments(resume_env, "--resume-env"),
+        sandbox=confine,
+        # Our own trainer keeps a checkpoint and takes its two phases apart; of a stranger's we are told.
+        resume_env=assignments(resume_env, "--resume-env") or ({"RESUME": "1"} if ours else {}),
+        evaluate_apart=confine and ours,
         keep_work=keep_work,
         cluster=cluster if isinstance(cluster, RayExecutor) else None,
     )

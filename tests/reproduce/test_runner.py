@@ -218,6 +218,9 @@ def test_half_run_seed_is_resumed_where_the_trainer_can(entry: Path, tmp_path: P
     env = {"PAUSE": "0.2", "LAUNCHES": str(tmp_path / "launches")}
     run_seeds(entry, [1, 2], out=tmp_path / "run", env=env, options=Options(resume_env={"RESUME": "yes"}))
     assert launches(tmp_path / "launches")[-1] == "2 yes True"
+    run = RunDirectory(tmp_path / "run").read(2)
+    assert run.attempt == 2 and run.earlier[0]["state"] == "lost"
+    assert RunDirectory(tmp_path / "run").log(2).read_text().count("seed:2\n") == 2  # both parts in one log
 
 
 def test_plan_that_is_not_json_is_unusable_input(entry: Path, tmp_path: Path) -> None:
@@ -234,3 +237,37 @@ def test_plan_without_a_key_is_unusable_input(entry: Path, tmp_path: Path) -> No
     (tmp_path / "run" / "plan.json").write_text(json.dumps(plan))
     with pytest.raises(InputError, match="complete run plan"):
         run_seeds(entry, [1], out=tmp_path / "run")
+
+
+TWO_PHASES = """
+import os
+from pathlib import Path
+
+phase = os.environ["PHASE"]
+print("phase", phase, "sees", sorted(path.name for path in Path("data").rglob("*.bin") if path.stat().st_size))
+if phase == "train":
+    Path("model.ptz").write_bytes(b"weights")
+    print("step:1/1 train_loss:2.0 train_time:5ms")
+    print("Serialized model int8+zlib: 7 bytes")
+else:
+    print("artifact", Path(os.environ["ARTIFACT"]).read_bytes().decode())
+    print("final_int8_zlib_roundtrip_exact val_loss:2.0 val_bpb:1.25")
+"""
+
+
+@pytest.mark.slow
+def test_evaluator_in_the_sandbox_sees_no_training_shard(tmp_path: Path) -> None:
+    from reproduce.sandbox import refusal
+
+    if (reason := refusal()) is not None:
+        pytest.skip(reason)
+    shards = tmp_path / "shards" / "sp1024"
+    shards.mkdir(parents=True)
+    for name in ("fineweb_train_000000.bin", "fineweb_val_000000.bin"):
+        (shards / name).write_bytes(b"tokens")
+    options = Options(sandbox=True, evaluate_apart=True, data=tmp_path / "shards")
+    table = run_seeds(write_entry(tmp_path / "entry", TWO_PHASES), [1], out=tmp_path / "run", options=options)
+    assert table.summary is not None and table.summary.mean == 1.25
+    log = RunDirectory(tmp_path / "run").log(1).read_text()
+    assert "phase train sees ['fineweb_train_000000.bin', 'fineweb_val_000000.bin']" in log
+    assert "phase evaluate sees ['fineweb_val_000000.bin']" in log and "artifact weights" in log
