@@ -77,10 +77,14 @@ def parse_source(text: str, name: str) -> ast.Module:
     LibCST reads it (audit/newer_grammar.py). Raises ParseError with the place for what is no Python at all.
     """
     check_nesting(text, name)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return _parse(text, name)
+
+
+def _parse(text: str, name: str) -> ast.Module:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
+        return ast.parse(text)
     except SyntaxError as error:
         from audit.newer_grammar import parse_newer
 
