@@ -112,9 +112,7 @@ def _read(folder: SubmissionFolder, path: Path, role: str) -> list[Module]:
         data = _bytes_of(path)
         unpacked = unpack(data, path.name, neighbour)
         tree = unpacked.tree if unpacked.tree is not None else parse_source(unpacked.text, name)
-        wrappers = tuple(
-            (unpacked.layers[i].name, parse_source(unpacked.layers[i].text, name)) for i in unpacked.wrappers
-        )
+        wrappers = tuple((unpacked.layers[i].name, unpacked.trees[i]) for i in unpacked.wrappers)
     except ParseError as error:
         raise ParseError(str(path), error.expected, error.found) from error
     modules = [Module(name, unpacked.text, tree, role, path, unpacked, wrappers)]
@@ -122,7 +120,7 @@ def _read(folder: SubmissionFolder, path: Path, role: str) -> list[Module]:
         layer = unpacked.layers[index]
         if layer.file and any(helper.name == Path(layer.file).name for helper in folder.helpers):
             continue  # a file of the folder, which is read as such
-        modules.append(Module(layer.name, layer.text, parse_source(layer.text, layer.name), "executed", path))
+        modules.append(Module(layer.name, layer.text, unpacked.trees[index], "executed", path))
     for written, text in unpacked.files:
         try:
             modules.append(Module(f"{name}!{written}", text, parse_source(text, written), "written", path))

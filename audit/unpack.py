@@ -79,6 +79,7 @@ class Unpacked:
     files: tuple[tuple[str, str], ...] = ()
     unresolved: tuple[tuple[int, int, str], ...] = ()
     tree: ast.Module | None = None  # of ``text``, where it was parsed on the way
+    trees: dict[int, ast.Module] = field(default_factory=dict, repr=False)  # of layers, where they were
 
     @property
     def packed(self) -> bool:
@@ -121,6 +122,7 @@ class _World:
     limits: Limits
     files: dict[str, _File] = field(default_factory=dict)
     layers: list[Layer] = field(default_factory=list)
+    trees: dict[int, ast.Module] = field(default_factory=dict)  # of the layers, by index
     unresolved: list[tuple[int, int, str]] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
 
@@ -134,11 +136,10 @@ def unpack(source: bytes | str, name: str, read: Callable[[str], bytes | None] |
     text = source if isinstance(source, str) else decode_source(source, name)
     world = _World(read or (lambda wanted: None), Limits(budget=Budget()))
     world.layers.append(Layer(text, name, packed_bytes=len(source)))
-    tree: ast.Module | None = None
     if may_run_code(text):
-        tree = parse_source(text, name)
-        _interpret(world, 0, tree, name)
-    return _assemble(world, name, tree)
+        world.trees[0] = parse_source(text, name)
+        _interpret(world, 0, world.trees[0], name)
+    return _assemble(world, name)
 
 
 def may_run_code(text: str) -> bool:
@@ -347,6 +348,7 @@ class _Runner(StatementRunner):
             return
         world.layers.append(Layer(text, name, self.index, line, codecs, len(source), file))
         index = len(world.layers) - 1
+        world.trees[index] = tree
         world.running.add(text)
         if may_run_code(text):
             own = posixpath.basename(given) if given.endswith(".py") else world.layers[0].name
@@ -375,7 +377,7 @@ def _definitions(text: str) -> int:
     return len(re.findall(r"^[ \t]*(?:async\s+)?(?:def|class)\s", text, re.M))
 
 
-def _assemble(world: _World, name: str, tree: ast.Module | None) -> Unpacked:
+def _assemble(world: _World, name: str) -> Unpacked:
     """Choose what the program is: the payload of wrappers, or the file with pieces beside it."""
     layers = tuple(world.layers)
     children: dict[int, list[int]] = {}
@@ -413,10 +415,11 @@ def _assemble(world: _World, name: str, tree: ast.Module | None) -> Unpacked:
             content = file.content if isinstance(file.content, str) else file.content.decode("utf-8", "replace")
             if all(content != layer.text for layer in layers):
                 written.append((posixpath.basename(path), content))
-    kept = tree if not wrappers else None
+    unresolved = tuple(dict.fromkeys(world.unresolved))
+    kept = world.trees.get(parts[0]) if len(parts) == 1 else None
     extra = tuple(index for index in range(len(layers)) if index not in used)
     return Unpacked(
-        name, text, layers, tuple(spans), tuple(wrappers), extra, tuple(written), tuple(world.unresolved), kept
+        name, text, layers, tuple(spans), tuple(wrappers), extra, tuple(written), unresolved, kept, world.trees
     )
 
 

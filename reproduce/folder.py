@@ -79,7 +79,7 @@ def open_folder(path: str | Path, *, strict: bool = True) -> SubmissionFolder:
         return _open_file(path)
     if not path.is_dir():
         raise InputError(path, "a submission folder or a trainer file", "neither a file nor a folder")
-    files, notes = _list_files(path)
+    files, notes = list_files(path)
     if not files:
         raise InputError(path, "a submission folder with a trainer", "an empty folder")
     if not _is_submission(path, files):
@@ -136,7 +136,7 @@ def _open_file(path: Path) -> SubmissionFolder:
     if path.stat().st_size == 0:
         raise InputError(path, "a Python trainer", "an empty file")
     parent = path.parent
-    files, notes = _list_files(parent)
+    files, notes = list_files(parent)
     if (parent / "submission.json").is_file() or (parent / "README.md").is_file():
         return _open(parent, files, notes, strict=False, forced=path)
     neighbours = tuple(file for file in files if file.suffix == ".py" and file.parent == parent and file != path)
@@ -152,7 +152,7 @@ def _is_submission(path: Path, files: list[Path]) -> bool:
     return "submission.json" in here or any(is_trainer_name(name) for name in here)
 
 
-def _list_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
+def list_files(root: Path) -> tuple[list[Path], tuple[str, ...]]:
     """Regular files at most MAX_DEPTH folders down, links that leave the folder noted and left out."""
     files: list[Path] = []
     notes: list[str] = []

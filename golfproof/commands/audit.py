@@ -21,6 +21,9 @@ def audit(
     paths: list[Path] = typer.Argument(None, help="Submission folders, or their trainer files."),
     corpus: Path | None = typer.Option(None, "--corpus", help="Audit every submission below this folder."),
     jobs: int = typer.Option(0, "--jobs", min=0, help="Processes for --corpus. [one a core]"),
+    cache: Path | None = typer.Option(None, "--cache", help="File that remembers results. [a file in ~/.cache]"),
+    no_cache: bool = typer.Option(False, "--no-cache", help="Audit everything anew."),
+    time_limit: float = typer.Option(120.0, "--time-limit", min=1.0, help="Seconds for one submission of --corpus."),
     format: AuditFormat = typer.Option(AuditFormat.text, "--format", help="How to print the result."),
     profile: str = typer.Option("field-guide", help="Policy: readme, field-guide, as-applied, or a TOML file."),
     rule: list[str] = typer.Option(None, "--rule", help="Put only this rule's question; may be repeated."),
@@ -44,7 +47,7 @@ def audit(
     if corpus is not None:
         from golfproof.commands.corpus import scan
 
-        scan(corpus, jobs, format, profile, rule)
+        scan(corpus, jobs, format.value, profile, rule, cache, no_cache, time_limit)
         return
     if not paths:
         raise InputError("golfproof audit", "a submission folder, a trainer file or --corpus", "none")

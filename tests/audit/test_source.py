@@ -45,7 +45,7 @@ def test_newer_grammar_is_parsed_with_its_own_lines(kind):
 def test_an_f_string_of_newer_grammar_keeps_its_parts():
     (statement,) = parse_source('y = f"a{b["c"]!r:>{w}}{{d}}{e=}\\t"\n', "t.py").body
     assert isinstance(statement, ast.Assign)
-    assert ast.unparse(statement.value) == ast.unparse(ast.parse("f'a{b[\"c\"]!r:>{w}}{{d}}e={e}\\t'", mode="eval"))
+    assert ast.unparse(statement.value) == ast.unparse(ast.parse("f'a{b[\"c\"]!r:>{w}}{{d}}e={e!r}\\t'", mode="eval"))
 
 
 def test_expressions_of_an_f_string_stand_on_their_line():
