@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from reports.report import Report, assemble
 from reproduce.errors import InputError
 
 if TYPE_CHECKING:
+    from audit.finding import AuditResult
     from reproduce.folder import SubmissionFolder
 
 
@@ -32,8 +34,9 @@ def collect_folder(
     link: str = "",
     folder: str = "",
     source_texts: bool = True,
+    audit: AuditResult | None = None,
 ) -> Report:
-    """The report on an opened submission; see `collect`."""
+    """The report on an opened submission, with an ``audit`` that was made before or a new one; see `collect`."""
     from audit.case import Case
     from audit.evidence.gate import gate
     from audit.evidence.limits import read_limits
@@ -43,10 +46,10 @@ def collect_folder(
     from reproduce.table import from_logs
 
     notes = []
-    audit = seeds = claims = None
-    if submission.trainer is None:
+    seeds = claims = None
+    if audit is None and submission.trainer is None:
         notes.append(f"the code was not audited: {submission.trainer_why or 'no trainer was found'}")
-    else:
+    elif audit is None:
         audit = audit_folder(submission, profile)
     try:
         claims = read_claims(submission)
@@ -73,4 +76,18 @@ def collect_folder(
         sources=sources_of(modules),
         link=link,
         folder=folder,
+        words=own_words(submission),
     )
+
+
+def own_words(submission: SubmissionFolder) -> str:
+    """What the author says of the submission: its blurb, else the first paragraph of its README."""
+    for key in ("blurb", "description", "summary"):
+        said = submission.metadata.get(key)
+        if isinstance(said, str) and said.strip():
+            return said.strip()
+    try:
+        paragraphs = re.split(r"\n\s*\n", submission.readme_text)
+    except InputError:
+        return ""
+    return next((part.strip() for part in paragraphs if re.match(r"\s*[^\s#|>`<!\[-]", part)), "")

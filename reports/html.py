@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 
+# Rows that the script lays out when they are wanted are all there for who has no script.
+WITHOUT_SCRIPT = "tbody.rest { display: table-row-group; }"
+
+
 @cache
 def asset(name: str) -> str:
     """A file of templates/ as text."""
@@ -49,12 +53,18 @@ def page(template: str, *, script: str = "report.js", **values: object) -> str:
     code = asset(script)
     policy = (
         "default-src 'none'; img-src data:; base-uri 'none'; form-action 'none'; "
-        f"style-src {_digest(asset('report.css'))}; script-src {_digest(code)}"
+        f"style-src {_digest(asset('report.css'))} {_digest(WITHOUT_SCRIPT)}; script-src {_digest(code)}"
     )
     return (
         environment()
         .get_template(template)
-        .render(styles=Markup(asset("report.css")), script=Markup(code), policy=policy, **values)
+        .render(
+            styles=Markup(asset("report.css")),
+            bare=Markup(WITHOUT_SCRIPT),
+            script=Markup(code),
+            policy=policy,
+            **values,
+        )
     )
 
 
@@ -62,10 +72,11 @@ def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def render(report: Report) -> str:
-    """The whole page."""
+def render(report: Report, *, home: str = "") -> str:
+    """The whole page; ``home`` is where it leads back to, if it belongs to a site."""
     return page(
         "report.html.j2",
+        home=home,
         report=report,
         audit=report.audit,
         meaning=digest.VERDICTS.get(report.verdict, ""),

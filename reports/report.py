@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 # Raise it when a saved report of the older shape can no longer be read; added fields with defaults do not count.
 SCHEMA = 1
+WORDS = 600  # characters of the author's own words that are kept
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,7 @@ class Report:
     sources: tuple[Source, ...] = ()
     link: str = ""  # where the files can be read, e.g. https://github.com/OWNER/REPO/blob/COMMIT/FOLDER
     folder: str = ""  # the submission's place in its repository, e.g. records/TRACK/NAME
+    words: str = ""  # what the author says of it: the blurb of submission.json, or the README's beginning
     generated_by: str = ""
     schema: int = SCHEMA
 
@@ -96,6 +98,7 @@ def assemble(
     sources: Iterable[Source] = (),
     link: str = "",
     folder: str = "",
+    words: str = "",
 ) -> Report:
     """A report of these parts. The program text that logs repeat is dropped: the audit has compared it already."""
     if seeds is not None:
@@ -114,17 +117,18 @@ def assemble(
         sources=tuple(source for source in sources if source.file in cited),
         link=link.rstrip("/"),
         folder=folder.strip("/"),
+        words=words[:WORDS],
         generated_by=generator(),
     )
 
 
 def without_excerpts(report: Report) -> Report:
-    """The report with no line of the submission's program in it: figures, rules, files, lines and rulings stay."""
+    """The report with no line of the submission's program or README in it: figures, rules, places and rulings stay."""
     audit = report.audit
     if audit is not None:
         audit = replace(audit, findings=tuple(_without_excerpt(finding) for finding in audit.findings))
     probes = tuple(_without_excerpt(finding) for finding in report.probes)
-    return replace(report, audit=audit, probes=probes, sources=())
+    return replace(report, audit=audit, probes=probes, sources=(), words="")
 
 
 def _without_excerpt(finding: Finding) -> Finding:

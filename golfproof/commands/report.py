@@ -23,7 +23,13 @@ class Format(StrEnum):
 
 
 def report(
-    path: Annotated[Path, typer.Argument(help="A submission folder, or the JSON of a saved report; - reads JSON.")],
+    path: Annotated[
+        Path | None, typer.Argument(help="A submission folder, or the JSON of a saved report; - reads JSON.")
+    ] = None,
+    corpus: Annotated[
+        Path | None,
+        typer.Option(help="Make a site: of the submissions below a folder, of saved reports, or of a corpus audit."),
+    ] = None,
     formats: Annotated[list[Format] | None, typer.Option("--format", "-f", help="What to make; repeatable.")] = None,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", help="File to write; a folder gets report.html, .md, .json and more.")
@@ -35,8 +41,18 @@ def report(
 ) -> None:
     """Make reports: of a submission folder (audit, gate, seeds, claims; nothing is run), or from a saved one.
 
-    Without --format: tables on the terminal, or with --out FOLDER the HTML, Markdown and JSON files.
+    Without --format: tables on the terminal, or with --out FOLDER the HTML, Markdown and JSON files. With --corpus
+    RESULTS --out FOLDER: a static site, a page a submission and a table of all.
     """
+    from reproduce.errors import InputError
+
+    if corpus is not None:
+        if out is None:
+            raise InputError("golfproof report --corpus", "a folder for the site: --out FOLDER", "none")
+        site(corpus, out, profile=profile, no_excerpts=no_excerpts)
+        return
+    if path is None:
+        raise InputError("golfproof report", "a submission folder, a saved report or --corpus", "none")
     from reports.write import SUFFIXES, write_all, write_text
 
     found = _load(path, profile=profile, link=link, folder=folder)
@@ -63,6 +79,34 @@ def report(
             typer.echo(text, nl=not text.endswith("\n"))
     else:
         write_text(out, render(found, chosen.value))
+
+
+def site(corpus: Path, out: Path, *, profile: str, no_excerpts: bool) -> None:
+    """Write the static site of many submissions, with a progress bar on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from reports.report import without_excerpts
+    from reports.results import collect_corpus, read_results
+    from reports.site import write_site
+    from reproduce.folder import find_submissions
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("reports", total=None)
+        if corpus.is_dir() and find_submissions(corpus):
+            from audit.result_cache import default_cache_path
+
+            found = collect_corpus(
+                corpus,
+                profile=profile,
+                cache=default_cache_path(),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        else:
+            found = read_results(corpus)
+        if no_excerpts:
+            found = map(without_excerpts, found)
+        typer.echo(write_site(found, out))
 
 
 def _by_suffix(out: Path | None, suffixes: dict[str, str]) -> Format:
