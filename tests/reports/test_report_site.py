@@ -191,7 +191,7 @@ def test_the_index_is_quiet_offline_and_accessible(browser: Page, tmp_path: Path
 def test_only_some_rows_are_laid_out_until_more_are_wanted(browser: Page, index: Path) -> None:
     browser.open(index)
     laid = browser.run("return document.querySelectorAll('#table tbody tr').length")
-    assert 100 <= laid < 400
+    assert 60 <= laid < 400
     browser.run("document.getElementById('more').click()")
     assert browser.run("return document.querySelectorAll('#table tbody tr').length") > laid
 
