@@ -67,7 +67,6 @@ def collect_corpus(
     A submission that cannot be read is reported with the reason. Raises InputError where there is none.
     """
     from audit.corpus import audit_corpus
-
     from reports.collect import collect_folder
     from reproduce.folder import find_submissions, open_folder
 

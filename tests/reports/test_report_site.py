@@ -154,6 +154,22 @@ def test_the_command_makes_the_site(report: Report, tmp_path: Path) -> None:
     assert output.strip() == str(tmp_path / "site" / "index.html")
 
 
+def test_the_command_audits_a_folder_of_submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for number in (1, 2):
+        folder = tmp_path / "corpus" / str(number) / "track_10min_16mb" / "ours"
+        folder.mkdir(parents=True)
+        (folder / "train_gpt.py").write_text("import torch\n\nprint(torch.zeros(1))\n")
+        (folder / "submission.json").write_text(f'{{"name": "Ours {number}", "val_bpb": 1.2, "blurb": "In my words."}}')
+        (folder / "train_seed1.log").write_text("seed:1\nfinal_int8_zlib_roundtrip_exact val_loss:2.0 val_bpb:1.2\n")
+    code, _ = run("--corpus", str(tmp_path / "corpus"), "--out", str(tmp_path / "site"))
+    assert code == 0
+    text = outline((tmp_path / "site" / "index.html").read_text()).text
+    for expected in ("Ours 1", "Ours 2", "#1", "1.2000", "In my words."):
+        assert expected in text
+    assert len(list((tmp_path / "site" / "pages").iterdir())) == 2
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     yield from start(tmp_path_factory.mktemp("profile"))
