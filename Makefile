@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 
-.PHONY: demo test lint docs examples clean
+.PHONY: demo test test-ray lint docs examples clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -12,6 +12,11 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
+
+# What `make test` skips because Ray and pyarrow are extras: among it a cluster of two machines on this one.
+test-ray: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,ray,parquet]'
+	$(BIN)/pytest tests/reproduce/test_ray_cluster.py tests/reproduce/test_executors.py tests/reproduce/test_compare.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
