@@ -117,6 +117,7 @@ class Config:
     quant_embed: str = "fp16"
     quant_other: str = "quantile:127"
     keep_fp16: tuple[str, ...] = ()  # parts of names
+    control_fp32: bool = False  # scales and gates of the blocks in fp32 however small (PR 1384)
     prune_fraction: float = 0.0
     gptq_samples: int = 128
     size_limit: int = 16_000_000

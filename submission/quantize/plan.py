@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -34,7 +33,7 @@ class Stored:
 def rule_for(config: Config, name: str, shape: torch.Size) -> str:
     """``fp16``, ``fp32`` or ``rule:levels`` for a weight, by the seeds' own order of precedence."""
     if shape.numel() <= SMALL:
-        return "fp16"
+        return "fp32" if config.control_fp32 and any(part in name for part in SCALAR_NAMES) else "fp16"
     if any(part in name for part in CONTROL_NAMES):
         return "fp32"
     if any(part in name for part in config.keep_fp16):
@@ -84,8 +83,7 @@ def prune(state: Mapping[str, Tensor], fraction: float) -> dict[str, Tensor]:
     def pruned(weight: Tensor) -> Tensor:
         if weight.ndim != 2 or weight.numel() <= SMALL or fraction <= 0:
             return weight
-        size = weight.abs().float().flatten()
-        threshold = size.kthvalue(1 + math.ceil(fraction * (size.numel() - 1))).values
+        threshold = torch.quantile(weight.abs().float(), fraction)
         return torch.where(weight.abs() < threshold, torch.zeros_like(weight), weight)
 
     return {name: pruned(weight) for name, weight in state.items()}
