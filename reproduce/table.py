@@ -122,7 +122,7 @@ def _where_it_stops(run: RunLog) -> str:
 def _choose(runs: Sequence[RunLog], claims: Claims, claimed: set[int], notes: list[str]) -> list[RunLog]:
     """One run a seed: of several the one whose score was claimed, else the last in a file named after training."""
     by_seed: dict[object, list[RunLog]] = {}
-    for run in runs:
+    for run in _without_copies(runs):
         by_seed.setdefault(_label(run), []).append(run)
     if claimed and any(seed in claimed for seed in by_seed):
         left = [str(seed) for seed in by_seed if seed not in claimed]
@@ -145,6 +145,22 @@ def _choose(runs: Sequence[RunLog], claims: Claims, claimed: set[int], notes: li
             notes.append(f"seed {seed}: {len(found)} runs in the logs, {Path(run.path).name} is used")
         chosen.append(run)
     return chosen
+
+
+def _without_copies(runs: Sequence[RunLog]) -> list[RunLog]:
+    """Leave out logs without a seed that are copies of one with a seed (train.log beside train_seed42.log)."""
+    named = {
+        (run.headline.val_bpb, run.headline.val_loss, run.steps)
+        for run in runs
+        if run.headline is not None and isinstance(_label(run), int)
+    }
+    return [
+        run
+        for run in runs
+        if isinstance(_label(run), int)
+        or run.headline is None
+        or (run.headline.val_bpb, run.headline.val_loss, run.steps) not in named
+    ]
 
 
 def _without_ablations(

@@ -14,7 +14,8 @@ from audit.evidence.splits import known_mistakes, near, ratio, split_of, splits,
 from audit.evidence.tokenizers import Miscount, miscounts
 from audit.finding import Basis
 from audit.rule import Example
-from reproduce.runlog import RunLog
+from reproduce.runlog import RunLog, Step
+from reproduce.statistics import bytes_per_token
 
 _LOG = """\
 val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path=./data/tokenizers/words_8192_bpe.model
@@ -47,7 +48,7 @@ class MBytes(EvidenceRule):
     )
     comply = "Use the contest's table of token bytes as it is, or a sidecar with the bytes of each token."
     VALID: ClassVar[tuple[Example, ...]] = (_log(3.7266),)
-    INVALID: ClassVar[tuple[Example, ...]] = (_log(4.386), _log(3.95))
+    INVALID: ClassVar[tuple[Example, ...]] = (_log(4.386), _log(3.95, 3.95))
 
     def weigh(self, evidence: Evidence) -> Iterator[Check]:
         if not evidence.reported:
@@ -84,6 +85,7 @@ class MBytes(EvidenceRule):
         if split is not None and near(value, split.bytes_per_token):
             return self.line(Status.PASS, shown, limit=limit, file=place, at=at, bytes_per_token=value)
         others = [r for m in run.metrics if m is not metric and (r := ratio(m)) is not None]
+        others += [r for step in run.curve[1:] if (r := _of_step(step)) is not None]
         if split is not None and any(near(other, split.bytes_per_token) for other in others):
             # The table is right, as the other stages show: this line's score is not that of this line's loss.
             return verdict(Status.WARN, f"the score of {metric.stage} does not follow from the loss printed with it")
@@ -105,7 +107,8 @@ class MBytes(EvidenceRule):
             expected = split.bytes_per_token
             more = value / expected - 1
             return verdict(
-                Status.FAIL if more > 0.02 else Status.WARN,
+                # Only a ratio that every evaluation of the run shares is that of its table.
+                Status.FAIL if more > 0.02 and any(near(other, value) for other in others) else Status.WARN,
                 f"{shown} bytes per token, {split.name} has {expected:.4f}: {more:+.1%}",
             )
         if split is None:
@@ -150,3 +153,9 @@ class MBytes(EvidenceRule):
 def _models(evidence: Evidence) -> list[tuple[Path, Miscount | None]]:
     """The SentencePiece models of the folder with what their byte tables count."""
     return [(path, miscounts(path)) for path in sorted(evidence.folder.path.rglob("*.model"))[:5]]
+
+
+def _of_step(step: Step) -> float | None:
+    if step.val_loss is None or step.val_bpb is None:
+        return None
+    return bytes_per_token(step.val_loss, step.val_bpb)

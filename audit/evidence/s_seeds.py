@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ast
-import io
-import tokenize
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import ClassVar
 
 from audit.evidence.check import Check, Status
@@ -58,7 +58,7 @@ class SSeeds(EvidenceRule):
         {**_CODE, "train_seed1.log": _logs()["train_seed1.log"]},
         {**_CODE, **_logs(s2={"seed": 1, "step": 7001, "score": 1.101})},
         {**_CODE, **_logs(s3={"lr": 0.03})},
-        {**_CODE, **_logs(s1={"source": "import torch\nx = 1\n"}, s2={"source": "import torch\nx = 2\n"})},
+        {**_CODE, **_logs(s1={"source": "import torch\nx = 1\n"}, s2={"source": "import torch\nx = 1\ny = x\n"})},
         {**_CODE, **_logs(), "submission.json": '{"seeds": {"1": 1.101, "2": 1.102, "3": 1.103, "4": 1.104}}'},
     )
 
@@ -98,10 +98,13 @@ class SSeeds(EvidenceRule):
         unknown = [run for run in evidence.runs if run.seed is None]
         shown = ", ".join(map(str, missing))
         if missing:
+            # Seeds called 1, 2, 3 in the claim may be runs that the logs call by their real seeds.
+            renamed = len(missing) == len(claimed) and len(there - {None}) >= len(claimed)
             return self.line(
-                Status.UNCHECKED if len(unknown) >= len(missing) else Status.FAIL,
+                Status.UNCHECKED if renamed or len(unknown) >= len(missing) else Status.FAIL,
                 f"none of seed {shown}",
-                f"{len(claimed)} seeds are claimed, but there is no log of seed {shown}",
+                f"{len(claimed)} seeds are claimed, but there is no log of seed {shown}"
+                + (f" ({len(unknown)} log without a seed)" if unknown else ""),
                 name=name, limit=limit, file="submission.json", missing=missing,
             )  # fmt: skip
         return self.line(Status.PASS, f"{len(claimed)} of {len(claimed)}", name=name, limit=limit)
@@ -142,14 +145,20 @@ class SSeeds(EvidenceRule):
         if len(printed) < 2:
             yield self.line(Status.UNCHECKED, "fewer than two logs print their source", name=name, limit=limit)
         else:
-            other = next((run for run in printed[1:] if not same_program(run.source, printed[0].source)), None)
+            first = printed[0]
+            siblings = [run for run in printed[1:] if _shape(run) == _shape(first)]
+            other = next((run for run in siblings if not same_program(run.source, first.source)), None)
             if other is None:
-                shown = f"{len(printed)} x {(printed[0].source_hash or '')[:12]}"
-                yield self.line(Status.PASS, shown, name=name, limit=limit)
+                shown = f"{len(siblings) + 1} x {(first.source_hash or '')[:12]}"
+                status = Status.PASS if siblings else Status.UNCHECKED
+                yield self.line(status, shown, name=name, limit=limit)
             else:
+                constants = same_program(other.source, first.source, constants=False)
                 yield self.line(
-                    Status.FAIL, f"{evidence.place(other)} differs",
-                    f"{evidence.place(other)} prints other code than {evidence.place(printed[0])}",
+                    Status.WARN if constants else Status.FAIL,
+                    f"{evidence.place(other)} differs" + (" in constants" if constants else ""),
+                    f"{evidence.place(other)} prints other code than {evidence.place(first)}"
+                    + (": its constants differ" if constants else ""),
                     name=name, limit=limit, file=evidence.place(other), hashes=[run.source_hash for run in printed],
                 )  # fmt: skip
         name = "the shipped program made the logs"
@@ -209,27 +218,39 @@ def _value(text: str) -> object:
         return text.strip("\"'").lower()
 
 
-def same_program(ours: str | None, theirs: str | None) -> bool:
-    """Whether two texts are one program, comments and blank lines aside."""
+def _shape(run: RunLog) -> str:
+    return re.sub(r"\d+", "#", Path(run.path).name)
+
+
+def same_program(ours: str | None, theirs: str | None, constants: bool = True) -> bool:
+    """Whether two texts are one program, comments and blank lines aside; their values may differ without ``constants``."""
     if ours is None or theirs is None:
         return False
-    return source_hash(ours) == source_hash(theirs) or program(ours) == program(theirs)
+    if source_hash(ours) == source_hash(theirs):
+        return True
+    left, right = program(ours, constants), program(theirs, constants)
+    if left is None or right is None:  # one does not parse: a log may have lost a blank
+        return words(ours) == words(theirs)
+    return left == right
 
 
 @lru_cache(maxsize=64)
-def program(source: str) -> str:
-    """A program as its tree, in which comments and blank lines do not count; as its words where it does not parse."""
-    text = source.lstrip("\ufeff")
+def program(source: str, constants: bool = True) -> str | None:
+    """A program as its tree, in which comments and blank lines do not count; None where it does not parse."""
     try:
-        return ast.dump(ast.parse(text))
+        tree = ast.parse(source.lstrip("\ufeff"))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        pass
-    try:
-        words = tokenize.generate_tokens(io.StringIO(text).readline)
-        skipped = (tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT)
-        return " ".join(word.string for word in words if word.type not in skipped)
-    except (tokenize.TokenError, SyntaxError, IndentationError):
-        return " ".join(text.split())
+        return None
+    if not constants:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant):
+                node.value = None
+    return ast.dump(tree)
+
+
+def words(source: str) -> list[str]:
+    """A program as its words without comments, whatever its layout."""
+    return [word for line in source.splitlines() for word in line.partition("#")[0].split()]
 
 
 def _shipped(evidence: Evidence) -> list[str]:
