@@ -223,7 +223,7 @@ def _shape(run: RunLog) -> str:
 
 
 def same_program(ours: str | None, theirs: str | None, constants: bool = True) -> bool:
-    """Whether two texts are one program, comments and blank lines aside; their values may differ without ``constants``."""
+    """Whether two texts are one program but for comments and blank lines; without ``constants`` values may differ."""
     if ours is None or theirs is None:
         return False
     if source_hash(ours) == source_hash(theirs):
