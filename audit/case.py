@@ -10,7 +10,9 @@ from audit.events import Event, Timeline
 from audit.headline import Headline, find_headline
 from audit.order import Breach, breaches
 from audit.provenance import INPUT
+from audit.settings import Settings, resolve
 from audit.source import Module, read_sources
+from audit.witness import Witness, silence
 from reproduce.folder import SubmissionFolder
 
 if TYPE_CHECKING:
@@ -36,18 +38,32 @@ class Case:
         return self.modules[0]
 
     @cached_property
-    def environment(self) -> dict[str, str]:
-        """The environment variables that the submitted run set."""
-        command = self.folder.run_command
-        return dict(command.environment) if command is not None else {}
+    def settings(self) -> Settings:
+        """The submitted configuration."""
+        return resolve(self.folder, self.modules)
+
+    @cached_property
+    def witness(self) -> Witness:
+        """What the logs show of the program's own texts."""
+        complete = any(run.headline is not None for run in self.logs)
+        return Witness.of_logs(self.folder.logs, [module.text for module in self.modules], complete)
 
     @cached_property
     def program(self) -> Interpreter:
         """The program, walked from its first line."""
         from audit.interpreter import Interpreter
 
-        interpreter = Interpreter(self.modules, self.trainer, self.environment)
+        settings = self.settings
+        logged = {
+            name: setting.value
+            for name, setting in settings.attributes.items()
+            if not setting.why.startswith("default") and not any(v in settings.environment for v in setting.variables)
+        }
+        interpreter = Interpreter(
+            self.modules, self.trainer, settings.environment, attributes=logged, witness=self.witness
+        )
         interpreter.run()
+        silence(interpreter.timeline, self.witness)
         return interpreter
 
     @cached_property

@@ -57,12 +57,14 @@ from audit.provenance import (
     PAST,
     POSITION,
     PREVIOUS,
+    RANK,
     RATIO,
     SCALED,
     SHIFTED,
     SPREAD,
     TARGET,
     TARGET_LOOKUP,
+    TEXT,
     TOKEN,
     TRAIN,
     UNKNOWN,
@@ -73,6 +75,7 @@ from audit.provenance import (
     join,
 )
 from audit.source import Module
+from audit.witness import Witness
 
 INTERESTING = VAL | TRAIN | TARGET | COUNT | NLL | KEY | TARGET_LOOKUP | RATIO | NOT_TARGET | LEAF
 # Values with these are data; an unknown without them may be an index, and gets a name of its own as a position.
@@ -96,7 +99,10 @@ class Interpreter:
         environment: Mapping[str, str],
         arguments: Mapping[str, object] | None = None,
         limit: int = STEP_LIMIT,
+        attributes: Mapping[str, object] | None = None,
+        witness: Witness | None = None,
     ) -> None:
+        self.attributes, self.witness = attributes or {}, witness or Witness()
         self.timeline = Timeline()
         self.environment, self.arguments, self.limit = environment, arguments or {}, limit
         self.modules: dict[str, ModuleThing] = {}
@@ -111,7 +117,7 @@ class Interpreter:
         self.known_atoms: dict[object, int] = {}
         self.order = self.steps = self.depth = 0
         self.step_bits = 0
-        self.silent = self.maybe = 0
+        self.silent = self.maybe = self.uncertain = self.entry_loops = 0
         self.dead = ""
         self.loops: tuple[Loop, ...] = ()
         self.calls: tuple[Call, ...] = ()
@@ -127,6 +133,10 @@ class Interpreter:
         self.called: set[ast.AST] = set()
         self.assigned_names: dict[ast.AST, frozenset[str]] = {}
         self.properties: set[ast.AST] = set()
+        self.printers: dict[ast.AST, bool] = {}
+        self.guard = 0  # loops that decide whether the current statement runs
+        self.callers_doubt = True
+        self.channels: dict[object, bool] = {}
         self.method_kinds: dict[ast.AST, str] = {}
 
     # ------------------------------------------------------------------ running
@@ -299,15 +309,19 @@ class Interpreter:
 
     def do_if(self, node: ast.If) -> bool:
         test = self.ev(node.test)
-        known = truth(test)
+        known = self.witnessed(node, truth(test), test)
         if known is not None:
             live, other = (node.body, node.orelse) if known else (node.orelse, node.body)
             if other and not self.silent and self.depth < 6:
-                self.dead_branch(other, node.test)
+                self.dead_branch(other, node, known == truth(test))
             return self.block(live)
         before = self.frame.variables
         self.frame.variables = dict(before)
         self.maybe += 1
+        doubt = 0 if test.bits & RANK else 1
+        self.uncertain += doubt
+        guard = self.guard
+        self.guard = guard | test.loops
         chosen = self.best_of_scores(node, test)
         ended_body = self.block(node.body)
         after_body = self.frame.variables
@@ -315,6 +329,8 @@ class Interpreter:
         ended_else = self.block(node.orelse)
         after_else = self.frame.variables
         self.maybe -= 1
+        self.uncertain -= doubt
+        self.guard = guard | test.loops if ended_body != ended_else else guard
         if ended_body and ended_else:
             return True
         if ended_body:
@@ -344,13 +360,82 @@ class Interpreter:
             if old is not value and value.bits & NLL:
                 self.frame.variables[name] = value.but(bits=value.bits | bit)
 
-    def dead_branch(self, statements: list[ast.stmt], test: ast.expr) -> None:
+    def witnessed(self, node: ast.If, known: bool | None, test: Value) -> bool | None:
+        """Correct what the settings say by what the logs show: a text printed in a branch, or missing from them all."""
+        if not self.witness.text or test.bits & RANK:
+            return known
+        printed, missing = self.printed_in(node.body), self.printed_in(node.orelse)
+        if printed and known is not True and not missing:
+            self.correct(node.test, True)
+            return True
+        if missing and known is not False and not printed:
+            self.correct(node.test, False)
+            return False
+        if self.witness.complete and not test.bits & ~(RANK | TEXT):
+            if printed is False and known is not False and missing is not False:
+                return False
+            if missing is False and known is not True and printed is not False:
+                return True
+        return known
+
+    def correct(self, test: ast.expr, outcome: bool) -> None:
+        """A switch that the logs contradict has the other value from here on."""
+        if isinstance(test, ast.Name | ast.Attribute) and not self.dead:
+            self.assign(test, constant(outcome), test)
+
+    def printed_in(self, statements: list[ast.stmt]) -> bool | None:
+        """Say whether the logs show what a block prints for certain; None where it prints nothing telling."""
+        outcome: bool | None = None
+        for statement in statements:
+            if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and statement.value.args:
+                text = literal(statement.value.args[0])
+                if text is None or not self.prints(statement.value.func):
+                    continue
+                seen_there = self.witness.saw(text)
+                if seen_there:
+                    return True
+                if not self.channel_is_logged(statement.value.func):
+                    continue
+                outcome = outcome if seen_there is None else False
+        return outcome
+
+    def channel_is_logged(self, function: ast.expr) -> bool:
+        """Say whether the logs show other texts that the module prints through the same function."""
+        name = ast.unparse(function)
+        found = self.channels.get((self.frame.module, name))
+        if found is None:
+            shown = 0
+            for node in ast.walk(self.frame.module.module.tree):
+                if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) == name:
+                    text = literal(node.args[0])
+                    shown += bool(text and self.witness.saw(text))
+            found = self.channels[self.frame.module, name] = shown >= 3
+        return found
+
+    def prints(self, function: ast.expr) -> bool:
+        """Say whether a call of this would print."""
+        thing = self.ev(function).thing
+        if isinstance(thing, External):
+            return thing.name == "builtins.print"
+        if isinstance(thing, Function):
+            known = self.printers.get(thing.definition)
+            if known is None:
+                known = any(
+                    isinstance(n, ast.Call) and (isinstance(n.func, ast.Name) and n.func.id == "print")
+                    for n in ast.walk(thing.definition)
+                )
+                self.printers[thing.definition] = known
+            return known
+        return isinstance(thing, Method) and thing.name in ("info", "log", "write")
+
+    def dead_branch(self, statements: list[ast.stmt], node: ast.If, by_settings: bool) -> None:
         """Walk what the configuration switches off, so that it can be shown as inactive; nothing of it stays."""
         kept = self.frame.variables, self.dead, self.steps, self.maybe, self.last_loss, self.disk
         if self.dead or self.steps > self.limit // 2:
             return
         self.frame.variables = dict(self.frame.variables)
-        self.dead = ast.unparse(test)[:120]
+        told = ast.unparse(node.test)[:120]
+        self.dead = told if by_settings else f"{told}: no log shows it"
         self.exits.append([])
         results, self.frame.results = self.frame.results, []
         limit, self.limit = self.limit, min(self.limit, self.steps + 12_000)
@@ -413,6 +498,7 @@ class Interpreter:
         before = self.frame.variables
         once = times == 1
         outer = self.loops
+        guard = self.guard
         self.loops = (*outer, entry)
         self.exits.append([])
         try:
@@ -437,6 +523,7 @@ class Interpreter:
             ended = self.block(body)
         finally:
             self.loops = outer
+            self.guard = guard
             exits = self.exits.pop()
         after = self.frame.variables
         for variables in exits:
@@ -571,6 +658,9 @@ class Interpreter:
             self.block(node.body)
         finally:
             self.frame = outer
+        for name, logged in self.attributes.items():
+            if name in scope.variables:
+                scope.variables[name] = constant(logged)
         thing.attributes = scope.variables
         for value in thing.attributes.values():
             if isinstance(value.thing, Function) and value.thing.frame is scope:
@@ -1024,6 +1114,9 @@ class Interpreter:
     def ev_if_expression(self, node: ast.IfExp) -> Value:
         test = self.ev(node.test)
         known = truth(test)
+        if known is False and self.witness.text and (text := literal(node.body)) and self.witness.saw(text):
+            known = True  # the log shows the text of the other branch
+            self.correct(node.test, True)
         if known is not None:
             return self.ev(node.body if known else node.orelse)
         self.maybe += 1
@@ -1287,12 +1380,15 @@ class Interpreter:
             frame.receiver = given[0].thing if given else None
             frame.name = f"{function.owner.definition.name}.{function.name}"
         outer = self.frame, self.calls, self.path_key, self.exits, self.maybe
+        doubts = self.uncertain, self.entry_loops, self.callers_doubt, self.guard
         call = Call(node, outer[0].file, frame.name, getattr(node, "lineno", 0))
         self.recursion[id(definition)] = self.recursion.get(id(definition), 0) + 1
         self.depth += 1
         try:
             self.bind_arguments(definition.args, frame, function, given, named, node)
             self.frame, self.exits = frame, []
+            self.callers_doubt = bool(self.uncertain) or len(self.loops) > self.entry_loops
+            self.uncertain, self.entry_loops = 0, len(self.loops)
             self.calls = (*outer[1], call)
             self.path_key = hash((outer[2], id(node), id(definition)))
             if isinstance(definition, ast.Lambda):
@@ -1300,6 +1396,7 @@ class Interpreter:
             self.block(definition.body)
         finally:
             self.frame, self.calls, self.path_key, self.exits, self.maybe = outer
+            self.uncertain, self.entry_loops, self.callers_doubt, self.guard = doubts
             self.depth -= 1
             self.recursion[id(definition)] -= 1
         if frame.yields:
@@ -1348,6 +1445,15 @@ class Interpreter:
         if value.bits & INTERESTING:
             return value.but(trail=Trail(self.frame.file, node, value.trail))
         return value
+
+
+def literal(node: ast.expr) -> str | None:
+    """Return the text of a string expression, unknown parts as NUL."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(p.value) if isinstance(p, ast.Constant) else "\0" for p in node.values)
+    return None
 
 
 SLICE = Thing()

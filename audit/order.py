@@ -52,8 +52,8 @@ def judge(update: Event, reading: Event) -> Breach | None:
         return Breach(update, reading, "before")
     for loop in shared:
         if loop.times != 1 and not reading.value.loops & loop.bit:
-            if loop.over == "while" and not reading.value.loops:
-                continue
+            if loop.over == "while":
+                continue  # what moves such a loop on may be hidden in a call
             return Breach(update, reading, "again", loop)
     if update.order < reading.order and update.value.loops & shared[-1].bit:
         return Breach(update, reading, "same round", shared[-1])
