@@ -534,7 +534,7 @@ def environment(interp: Interpreter, name: Value, default: Value | None, node: a
 
 PASS_FIRST = words(
     """
-    compile DataParallel DistributedDataParallel DDP njit jit deepcopy copy checkpoint no_grad
+    compile DataParallel DistributedDataParallel DDP njit jit copy checkpoint no_grad
     inference_mode script disable cast ascontiguousarray asarray sync_module_states unwrap_model
     prepare wraps lru_cache cache
     """
@@ -880,6 +880,78 @@ def _backward_grad(interp: Interpreter, last: str, given: list[Value], named: di
     return Value(bits | GRADIENT | (wanted.bits & (PARAM | LEAF)), loops=loss.loops, trail=loss.trail)
 
 
+def _field(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value | None:
+    """``dataclasses.field``: its default."""
+    if "default" in named:
+        return named["default"]
+    if "default_factory" in named:
+        return interp.call(named["default_factory"], [], {}, node)
+    return Value()
+
+
+def _replace(
+    interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST
+) -> Value | None:
+    """``dataclasses.replace``: a copy with some fields changed."""
+    if not given or not isinstance(given[0].thing, Instance):
+        return None
+    copied = deep_copy(interp, given[0], {}, node)
+    if isinstance(copied.thing, Instance):
+        copied.thing.attributes.update(named)
+    return copied
+
+
+def _deepcopy(
+    interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST
+) -> Value | None:
+    return deep_copy(interp, given[0], {}, node) if given else None
+
+
+def deep_copy(interp: Interpreter, value: Value, made: dict[int, Thing], node: ast.AST, depth: int = 12) -> Value:
+    """Return a value whose objects are copies: what is done to them leaves the originals as they were."""
+    thing = value.thing
+    if depth == 0 or not isinstance(thing, Instance | Sequence | Mapping | Array):
+        return value
+    known = made.get(id(thing))
+    if known is not None:
+        return value.but(thing=known)
+    copied: Thing
+    if isinstance(thing, Instance):
+        twin = Instance(thing.cls, node)
+        copied = made[id(thing)] = interp.made(twin, node)
+        twin.weights = thing.root().weights
+        twin.attributes = {k: deep_copy(interp, v, made, node, depth - 1) for k, v in thing.attributes.items()}
+        for child in twin.attributes.values():
+            children = child.thing.members if isinstance(child.thing, Sequence) else [child]
+            for member in children:
+                inner = member.thing
+                if isinstance(inner, Instance | Layer) and inner is not twin and inner.owner is None and is_model(twin):
+                    inner.owner = twin
+    elif isinstance(thing, Sequence):
+        row = Sequence(node, kind=thing.kind)
+        copied = made[id(thing)] = interp.made(row, node)
+        row.items = None if thing.items is None else [deep_copy(interp, v, made, node, depth - 1) for v in thing.items]
+        row.members = [deep_copy(interp, v, made, node, depth - 1) for v in thing.members]
+        row.element = None if thing.element is None else deep_copy(interp, thing.element, made, node, depth - 1)
+        row.counted = thing.counted
+    elif isinstance(thing, Mapping):
+        table = Mapping(node)
+        copied = made[id(thing)] = interp.made(table, node)
+        table.entries = {k: deep_copy(interp, v, made, node, depth - 1) for k, v in thing.entries.items()}
+        table.element, table.keys, table.counted, table.factory = (
+            thing.element,
+            thing.keys,
+            thing.counted,
+            thing.factory,
+        )
+    else:
+        array = Array(node)
+        copied = made[id(thing)] = interp.made(array, node)
+        array.counted, array.leaf, array.position = thing.counted, thing.leaf, thing.position
+    copied.bits, copied.loops = thing.bits, thing.loops
+    return value.but(thing=copied)
+
+
 def _exec(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
     interp.emit("exec", node, union(given), text=text_of(given[0]) or "" if given else "")
     return NOTHING
@@ -938,6 +1010,9 @@ FUNCTIONS: dict[str, Any] = {
     "Counter": _dict,
     "deque": _same_elements,
     "SimpleNamespace": _namespace,
+    "dataclasses.field": _field,
+    "dataclasses.replace": _replace,
+    "deepcopy": _deepcopy,
     "partial": _partial,
     "import_module": _import_module,
     "run_path": _run_path,

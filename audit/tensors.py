@@ -187,7 +187,7 @@ def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node
         elif place.constant >= 1 and place.terms:
             bits |= TARGET
         elif place.terms and any(atom in interp.window_bases for atom, _ in place.terms):
-            bits |= INPUT
+            bits |= INPUT | CURRENT
         else:
             bits |= CURRENT
     return Value(bits, UNKNOWN, None, None, moved, loops, base.trail)
@@ -705,7 +705,15 @@ def _arithmetic(op: type[ast.operator]) -> Handler:
     ) -> Value | None:
         if len(given) < 2:
             return None
-        return interp.binary(node, op(), read(given[0]), read(given[1]))
+        result = interp.binary(node, op(), read(given[0]), read(given[1]))
+        function = getattr(node, "func", None)
+        thing = given[0].thing
+        in_place = isinstance(function, ast.Attribute) and function.attr.endswith("_")
+        if in_place and isinstance(thing, Array) and interp.may_write(thing):
+            thing.bits |= result.bits
+            thing.loops |= result.loops
+            return result.but(thing=thing)
+        return result
 
     return handle
 
