@@ -1160,7 +1160,7 @@ class Interpreter:
     def ev_comprehension(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp | ast.DictComp) -> Value:
         outer = self.frame
         inner = Frame(outer.module, outer, node, outer.file, outer.name)
-        inner.declared = outer.declared
+        inner.declared, inner.receiver = outer.declared, outer.receiver
         loops = self.loops
         first = node.generators[0]
         iterable = self.ev(first.iter)
