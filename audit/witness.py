@@ -69,7 +69,7 @@ def silence(timeline: Timeline, witness: Witness) -> None:
             continue
         calls = tuple(id(call.node) for call in event.calls)
         # what a printing function prints counts for its caller: the call before the last is the one that must have run
-        for length in {len(calls) - int(event.data.get("depth", 0) or 0), len(calls)}:
+        for length in {len(calls) - (1 if event.data.get("depth") else 0), len(calls)}:
             told.setdefault(calls[:length], []).append(seen)
             texts.setdefault(calls[:length], event.text)
     unseen = {calls: texts[calls] for calls, seen in told.items() if len(calls) > 1 and not any(seen)}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from audit.finding import Basis, Certainty, Finding, Severity
 from audit.provenance import COMPARED, VAL
@@ -44,6 +44,8 @@ class DocumentBorder(Rule):
             if place in seen:
                 continue
             seen.add(place)
-            changes = {"active": False, "because": "each document is scored alone"} if alone and smear.active else {}
+            changes: dict[str, Any] = (
+                {"active": False, "because": "each document is scored alone"} if alone and smear.active else {}
+            )
             message = "the previous position's hidden state is mixed in without a mask at the start of documents"
             yield self.finding(case, smear, message, **changes)

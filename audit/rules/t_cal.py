@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from audit.events import Event
 from audit.finding import Basis, Finding
@@ -75,7 +75,7 @@ class LateCalibration(Rule):
             call = read.calls[-1] if read.calls else None
             line, file = (call.line, call.file) if call is not None and len(read.calls) > 1 else (read.line, read.file)
             message = "the model runs on training data for calibration after training has ended"
-            changes = {} if late else {"active": False, "because": read.because or why}
+            changes: dict[str, Any] = {} if late else {"active": False, "because": read.because or why}
             yield self.finding(case, read, f"{message}: {why}", line=line, file=file, **changes)
 
     def late(self, case: Case, trained: int, read: Event) -> tuple[bool, str]:
