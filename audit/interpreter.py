@@ -385,19 +385,16 @@ class Interpreter:
 
     def printed_in(self, statements: list[ast.stmt]) -> bool | None:
         """Say whether the logs show what a block prints for certain; None where it prints nothing telling."""
-        outcome: bool | None = None
+        shown: list[bool] = []
         for statement in statements:
             if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Call) and statement.value.args:
                 text = literal(statement.value.args[0])
                 if text is None or not self.prints(statement.value.func):
                     continue
                 seen_there = self.witness.saw(text)
-                if seen_there:
-                    return True
-                if not self.channel_is_logged(statement.value.func):
-                    continue
-                outcome = outcome if seen_there is None else False
-        return outcome
+                if seen_there is not None and (seen_there or self.channel_is_logged(statement.value.func)):
+                    shown.append(seen_there)
+        return shown[0] if shown and len(set(shown)) == 1 else None
 
     def channel_is_logged(self, function: ast.expr) -> bool:
         """Say whether the logs show other texts that the module prints through the same function."""

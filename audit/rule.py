@@ -59,6 +59,21 @@ class Rule:
         }
         return Finding(**{**fields, **changes})
 
+    def place(self, case: Case, file: str, line: int, message: str, **changes: Any) -> Finding:
+        """Return a finding at a line that no event of the timeline stands for."""
+        fields: dict[str, Any] = {
+            "rule": self.id,
+            "message": message,
+            "severity": self.severity,
+            "certainty": self.certainty,
+            "basis": self.basis,
+            "reference": self.reference,
+            "file": file,
+            "line": line,
+            "path": (Step(file, line, case.excerpt(file, line), message, "sink"),),
+        }
+        return Finding(**{**fields, **changes})
+
 
 NOTES = {
     "score": "adds the loss to the score",

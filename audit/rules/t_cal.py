@@ -108,10 +108,10 @@ def _bits(case: Case) -> set[int]:
 
 
 def late_by_log(run: RunLog) -> tuple[float, str]:
-    """Return the seconds by which a run's calibration passes the limit (positive is too late), and how that is known."""
+    """Return the seconds by which a run's calibration passes the limit (positive is too late), and how one knows."""
     stopped = run.train_seconds or 0.0
-    took = [e.values.get("seconds") for e in run.events if e.kind == "calibrated" and e.values.get("seconds")]
+    took = max((e.values.get("seconds", 0.0) for e in run.events if e.kind == "calibrated"), default=0.0)
     if took:
-        over = stopped + max(t for t in took if t is not None) - LIMIT - OVERSHOOT
-        return over, f"training stopped at {stopped:.1f} s and calibration took {max(took):.1f} s"  # type: ignore[type-var]
+        over = stopped + took - LIMIT - OVERSHOOT
+        return over, f"training stopped at {stopped:.1f} s and calibration took {took:.1f} s"
     return stopped - NEAR_LIMIT, f"training stopped at {stopped:.1f} s and calibration follows"
