@@ -1,4 +1,4 @@
-"""Runs a scorer's window arithmetic on small whole numbers: which windows it takes, and how often it scores the tail."""
+"""Takes a scorer's windows on small whole numbers: which ones, and how often the tail is scored."""
 
 from __future__ import annotations
 

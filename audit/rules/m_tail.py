@@ -50,8 +50,8 @@ class Tail(Rule):
                 for windows in window_lists(function):
                     if windows.repeated:
                         message = (
-                            f"truncated windows at the end score the tail again: {windows.repeated} more than once on a "
-                            "small stream"
+                            f"truncated windows at the end score the tail again: {windows.repeated} more than once on "
+                            "a small stream"
                         )
                         yield self.finding(case, loss, message, line=windows.line, file=file)
         for function in walked - seen:
