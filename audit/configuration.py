@@ -90,7 +90,8 @@ class _SetupRunner(StatementRunner):
         self.module = module
         self.found = found
         self.environment = environment
-        self.read: list[str] = []
+        self.read: list[str] = []  # variables read since the statement began
+        self.read_for: dict[str, tuple[str, ...]] = {}  # variables read for each name
 
     def on_importfrom(self, node: ast.ImportFrom) -> None:
         super().on_importfrom(node)
@@ -176,6 +177,8 @@ class _SetupRunner(StatementRunner):
             if isinstance(owner, Thing) and owner.kind in ("class", "instance"):
                 self.set_attribute(owner, target.attr, value, target.lineno)
             return
+        if isinstance(target, ast.Name):
+            self.read_for[target.id] = tuple(dict.fromkeys(self.read))
         super().bind(target, value)
 
     # Configuration classes.
@@ -183,6 +186,10 @@ class _SetupRunner(StatementRunner):
     def on_assign(self, node: ast.Assign) -> None:
         self.read.clear()
         super().on_assign(node)
+
+    def on_annassign(self, node: ast.AnnAssign) -> None:
+        self.read.clear()
+        super().on_annassign(node)
 
     def on_classdef(self, node: ast.ClassDef) -> None:
         made = Thing("class", {"__fields__": []})
@@ -208,6 +215,7 @@ class _SetupRunner(StatementRunner):
                 made.data["__fields__"].append(statement.target.id)
             for key, value in self.names.items():
                 if key not in before or before[key] is not value:
+                    self.read = list(self.read_for.get(key, ()))
                     self.set_attribute(made, key, value, statement.lineno)
         self.names.clear()
         self.names.update(outer)

@@ -10,7 +10,7 @@ from typing import Any
 
 from audit.configuration import Attribute, Configuration, constant, evaluate
 from audit.constants import UNKNOWN, Limits, OutOfBudget, Thing, Unknown
-from audit.log_settings import Logged, read_logged
+from audit.log_settings import Logged, read_logged, same_value
 from audit.source import Module
 from audit.statements import StatementRunner
 from reproduce.folder import SubmissionFolder
@@ -132,23 +132,31 @@ def resolve(folder: SubmissionFolder, modules: tuple[Module, ...]) -> Settings:
             why[name] = f"{command.file} line {command.environment_lines.get(name, command.line)}"
     configuration = evaluate(modules, environment, arguments)
     attributes = _attributes(configuration, environment, why)
-    logged = read_logged(folder, modules, frozenset(attributes), frozenset(configuration.variables))
-    conflicts: list[str] = []
-    overrides = _overrides(attributes, configuration, logged, why, environment, conflicts)
-    for name, (value, place) in overrides.items():
-        environment[name], why[name] = value, place
+    logged = {
+        name: entry.preferring(attributes[name].value)
+        for name, entry in read_logged(folder, modules, frozenset(attributes)).items()
+        if name not in _PER_RUN
+    }
+    conflicts = _conflicts(attributes, logged, why, environment)
+    overrides = _overrides(attributes, logged)
     if overrides:
+        tried = {**environment, **{variable: value for variable, value, _ in overrides}}
+        outcome = _attributes(evaluate(modules, tried, arguments), {}, {})
+        for variable, value, name in overrides:
+            # Only where the program makes of the variable what the log prints was it that variable.
+            if name in outcome and same_value(outcome[name].value, logged[name].value):
+                environment[variable], why[variable] = value, logged[name].place
         configuration = evaluate(modules, environment, arguments)
         attributes = _attributes(configuration, environment, why)
     for name, entry in logged.items():
         setting = attributes.get(name)
-        if setting is not None and name not in _PER_RUN and not _same(setting.value, entry.value):
+        if setting is not None and not same_value(setting.value, entry.value):
             value = _as_type(entry.value, setting.value)
             attributes[name] = Setting(name, value, entry.place, setting.variables, setting.file, setting.line)
     for name, (value, module, line) in configuration.assigned.items():
         environment[name], why[name] = value, f"set in {module.file} line {line}"
     return Settings(
-        environment, why, arguments, attributes, tuple(conflicts), configuration, _changed_later(modules, attributes)
+        environment, why, arguments, attributes, conflicts, configuration, _changed_later(modules, attributes)
     )
 
 
@@ -172,7 +180,7 @@ def _attributes(
     for name, rows in configuration.attributes.items():
         values = [row.value for row in rows]
         row = rows[-1]
-        if not constant(row.value) or any(not _same(value, row.value) for value in values):
+        if not constant(row.value) or any(not same_value(value, row.value) for value in values):
             continue
         found[name] = Setting(name, row.value, _why(row, environment, why), row.variables, row.module.file, row.line)
     return found
@@ -183,17 +191,6 @@ def _why(row: Attribute, environment: Mapping[str, str], why: Mapping[str, str])
         if variable in environment:
             return f"{variable}={environment[variable]}, {why.get(variable, 'run command')}"
     return f"default in {row.module.file} line {row.line}"
-
-
-def _same(left: Any, right: Any) -> bool:
-    if isinstance(left, (bool, int, float, str)) and isinstance(right, (bool, int, float, str)):
-        if str(left) == str(right):
-            return True
-        try:
-            return float(left) == float(right)
-        except ValueError:
-            return False
-    return str(left).replace(" ", "") == str(right).replace(" ", "")
 
 
 def _as_type(text: str, like: Any) -> Any:
@@ -207,31 +204,39 @@ def _as_type(text: str, like: Any) -> Any:
     return bool(value) if isinstance(like, bool) and isinstance(value, (bool, int)) else value
 
 
-def _overrides(
+def _overrides(attributes: Mapping[str, Setting], logged: Mapping[str, Logged]) -> list[tuple[str, str, str]]:
+    """Environment variables that must have been set for the logs to print what they print, with value and attribute."""
+    found: list[tuple[str, str, str]] = []
+    for name, entry in logged.items():
+        setting = attributes.get(name)
+        if setting is None or same_value(setting.value, entry.value):
+            continue
+        variables = [variable for variable in setting.variables if not variable.startswith("-")]
+        if len(variables) == 1:
+            found.append((variables[0], {"True": "1", "False": "0"}.get(entry.value, entry.value), name))
+    return found
+
+
+def _conflicts(
     attributes: Mapping[str, Setting],
-    configuration: Configuration,
     logged: Mapping[str, Logged],
     why: Mapping[str, str],
     environment: Mapping[str, str],
-    conflicts: list[str],
-) -> dict[str, tuple[str, str]]:
-    """Environment variables that must have been set for the logs to print what they print."""
-    found: dict[str, tuple[str, str]] = {}
+) -> tuple[str, ...]:
+    """Where logs contradict each other or the run command; paths, which differ from machine to machine, aside."""
+    found: list[str] = []
     for name, entry in logged.items():
-        if entry.disagreement and name not in _PER_RUN:
-            conflicts.append(f"{name}: the logs print different values ({entry.disagreement})")
         setting = attributes.get(name)
-        if setting is None or name in _PER_RUN or _same(setting.value, entry.value):
+        if setting is None or "/" in entry.value or (isinstance(setting.value, str) and "/" in setting.value):
             continue
-        variables = [variable for variable in setting.variables if not variable.startswith("-")]
-        if len(variables) != 1:
-            continue
-        if variables[0] in environment:
-            said = f"{variables[0]}={environment[variables[0]]} ({why.get(variables[0], 'run command')})"
-            conflicts.append(f"{name}: {entry.place} prints {entry.value}, against {said}")
-        text = {"True": "1", "False": "0"}.get(entry.value, entry.value)
-        found[variables[0]] = (text, entry.place)
-    return found
+        if len(entry.values) > 1:
+            found.append(f"{name}: the logs print different values ({', '.join(sorted(entry.values))})")
+        if not same_value(setting.value, entry.value):
+            for variable in setting.variables:
+                if variable in environment:
+                    said = f"{variable}={environment[variable]} ({why.get(variable, 'run command')})"
+                    found.append(f"{name}: {entry.place} prints {entry.value}, against {said}")
+    return tuple(found)
 
 
 def _changed_later(modules: tuple[Module, ...], attributes: Mapping[str, Setting]) -> frozenset[str]:

@@ -163,6 +163,27 @@ def test_every_way_of_reading_the_environment_is_followed(configured, code):
     assert settings.fold(expression(text), module) == 7
 
 
+def test_a_tie_between_logs_is_decided_for_the_run_command(configured):
+    log = "  alpha: 0.3\n  mode: fast\n  ngram_order: {}\n  stride: 64\n  ttt_enabled: True\n  seed: 1\n"
+    logs = {"seed1.log": log.format(3), "seed2.log": log.format(7)}
+    settings, _ = configured(CLASS, run("NGRAM_ORDER=7"), logs)
+    assert settings.attribute("ngram_order") == 7
+
+
+def test_a_variable_is_held_to_be_set_only_where_the_program_makes_the_logged_value_of_it(configured):
+    code = CLASS + "    half = int(os.environ.get('WHOLE', '8')) // 2\n"
+    log = "  alpha: 0.3\n  mode: fast\n  half: 9\n  stride: 64\n  ttt_enabled: True\n  seed: 1\n"
+    settings, _ = configured(code, logs={"seed1.log": log})
+    assert settings.attribute("half") == 9 and "WHOLE" not in settings.environment
+
+
+def test_paths_that_differ_between_machines_are_no_conflict(configured):
+    code = "class H:\n    data = os.environ.get('DATA', './data')\n" + "".join(f"    x{i} = {i}\n" for i in range(6))
+    log = "data: /elsewhere/data\n" + "".join(f"x{i}: {i}\n" for i in range(6))
+    settings, _ = configured(code, run("DATA=./here"), {"seed1.log": log})
+    assert settings.conflicts == () and settings.attribute("data") == "/elsewhere/data"
+
+
 def test_argparse_defaults_and_arguments_are_followed(configured):
     code = (
         "import argparse\n\ndef main():\n    p = argparse.ArgumentParser()\n    p.add_argument('--order', type=int, default=3)\n"
