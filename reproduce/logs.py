@@ -35,6 +35,8 @@ _SETTING = re.compile(r"(?<![\w./])([A-Za-z][A-Za-z0-9_]*+)(?::\s?|=)([^\s,;|]++
 _BLOCK_SETTING = re.compile(r"\s{2,8}([A-Za-z]\w*+)\s*+[:=]\s*+(.*)$")
 _GPU = re.compile(r"(?:NVIDIA|Tesla|GeForce|AMD|Apple) (?!Corp)[A-Z0-9][A-Za-z0-9 .\-]{1,40}")
 _ERROR = re.compile(r"(?:\[?rank\d+\]?:?\s?)?([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit))\b(?::\s?(.{0,200}))?")
+_FINISHED = re.compile(r"\b(?:completed|done|finished|total_time)\b")
+_PREPARING = re.compile(r"warm|compil|load|setup|init")  # outside the evaluation's time
 _FILE_SEED = re.compile(r"(?:seed|(?<![a-z])s)[_\-=]?(\d{1,10})(?!\d)", re.IGNORECASE)
 _TIME_KEYS = ("eval_time", "elapsed", "time", "eval", "eval_seconds", "eval_time_s", "eval_s", "took", "wall", "t")
 
@@ -92,7 +94,7 @@ class _Run:
             self._settings(head, low)
         if "seed" in low and self.seed is None:
             self._seed(head)
-        if "byte" in low or "size" in low or "artifact" in low or " mb" in low:
+        if "byte" in low or "size" in low or "total" in low or "artifact" in low or " mb" in low:
             self._sizes(number, head)
         if self.gpu is None and ("NVIDIA" in head or "GeForce" in head or "Tesla" in head or "Apple M" in head):
             match = _GPU.search(head)
@@ -195,6 +197,14 @@ class _Run:
     def _sizes(self, number: int, line: str) -> None:
         if len(self.sizes) >= KEPT:
             return
+        for pair in figures.pairs(line):
+            if (
+                pair.key.endswith(("bytes", "_total"))
+                and not pair.unit
+                and "." not in pair.text
+                and pair.value > 10_000
+            ):
+                self.sizes.append(Size(f"{pair.key} bytes", int(pair.value), number))
         for label, size, exact in figures.sizes_in(line):
             if exact or size > 100_000:
                 self.sizes.append(Size(label if exact else f"{label} (rounded)", size, number))
@@ -215,6 +225,8 @@ class _Run:
             kind = "calibrated" if re.search(r"collected|calibrated|done|generated", low) else "calibration"
         elif "subset=" in low or "subset:" in low:
             kind = "subset"
+        elif "ttt" in low and "bpb" not in low and _FINISHED.search(low) and not _PREPARING.search(low):
+            kind = "adapted"
         if kind:
             values = {}
             for pair in figures.pairs(line):
@@ -225,6 +237,8 @@ class _Run:
             ):
                 if spent is not None:
                     values.setdefault("seconds", spent)
+            if kind == "adapted" and "seconds" not in values:
+                return
             if kind == "clock" and values.get("train_time") is not None:
                 self.train_seconds = max(values["train_time"], self.train_seconds or 0.0)
                 self.step_at_stop(line)

@@ -48,7 +48,7 @@ class Event:
     ``kind``: ``clock`` (training stopped by its clock; seconds), ``calibration`` (quantisation data are collected),
     ``calibrated`` (seconds it took), ``reserve`` (seconds kept back from the training clock), ``gate`` (counters of an
     n-gram tilt), ``precompute`` (a hint table is built outside the evaluation timer), ``subset`` (tokens scored),
-    ``evaluate`` (an evaluation began).
+    ``adapted`` (test-time training ended; seconds).
     """
 
     kind: str

@@ -60,6 +60,18 @@ class ArtCap(EvidenceRule):
                 bytes=total,
             )
             return
+        models = [
+            (run, sizes.model, sizes.at) for run, sizes in logged if sizes.model is not None and sizes.model > cap
+        ]
+        if models:
+            run, most, at = max(models, key=lambda item: item[1] or 0)
+            yield self.line(
+                Status.FAIL,
+                f"{most:,} bytes of model alone",
+                f"{evidence.name(run)} logs an artifact of {most:,} bytes, over the cap without its code",
+                limit=limit, file=evidence.place(run), at=at, bytes=most,
+            )  # fmt: skip
+            return
         claimed = evidence.claims.bytes_total
         figure = evidence.claims.figures.get("bytes_total")
         if claimed is not None and figure is not None:

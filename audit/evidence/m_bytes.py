@@ -122,6 +122,9 @@ class MBytes(EvidenceRule):
             table = max((found.ratio for _, found in _models(evidence) if found), default=1.0)
             if implied > 1.01 * true_bytes():
                 counted = f"{run.val_tokens:,} tokens of {shown} bytes are {implied / 1e6:.1f} MB, not 151.1 MB"
+                consistent = any(near(other, value) for other in others)
+                if consistent and implied > 1.05 * true_bytes():
+                    return verdict(Status.FAIL, f"{counted}: table or split is not the contest's")
                 if table > 1.01:
                     return verdict(Status.FAIL, f"{counted}; the contest's table miscounts with the shipped tokenizer")
                 return verdict(Status.WARN, f"{counted}: decode its tokens and count")

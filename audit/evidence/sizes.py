@@ -55,7 +55,7 @@ def _model(run: RunLog) -> Size | None:
     named = [
         size
         for size in _exact(run)
-        if re.search(r"serialized model|compressed model|model", size.label, re.IGNORECASE)
+        if re.search(r"model|artifact|quant_bytes", size.label, re.IGNORECASE)
         and _PACKED.search(size.label)
         and not re.search(r"total|submission|code|payload|raw|uncompressed|fp32|before", size.label, re.IGNORECASE)
     ]
@@ -65,7 +65,12 @@ def _model(run: RunLog) -> Size | None:
 def _total(run: RunLog) -> Size | None:
     """The total that the log prints for the compressed artifact, not that for the checkpoint as trained."""
     sizes = _exact(run)
-    totals = [s for s in sizes if re.search(r"total.{0,20}(submission|artifact|size)", s.label, re.IGNORECASE)]
+    totals = [
+        s
+        for s in sizes
+        if re.search(r"total.{0,20}(submission|artifact|size|bytes)", s.label, re.IGNORECASE)
+        and not re.search(r"param|memory|val|train|token|text", s.label, re.IGNORECASE)
+    ]
     # The contest's script prints a total of the uncompressed checkpoint first, under the label without a compression.
     raw = {s.bytes for s in sizes if re.fullmatch(r"\W*serialized model\W*", s.label, re.IGNORECASE)}
     code = {s.bytes for s in sizes if "code" in s.label.lower()}

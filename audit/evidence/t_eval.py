@@ -8,8 +8,9 @@ from typing import ClassVar
 from audit.evidence.check import Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
-from audit.finding import Basis, Certainty
+from audit.finding import Basis
 from audit.rule import Example
+from reproduce.runlog import RunLog
 
 _LOG = """\
 seed:1
@@ -22,7 +23,6 @@ class TEval(EvidenceRule):
     id = "T-EVAL"
     title = "evaluation time"
     order = 21
-    certainty = Certainty.MEDIUM
     basis = Basis.RULING
     reference = "README; #529 (616 s), #1972 (688 s)"
     forbids = "More than 600 seconds for the evaluation that makes the score, on the record track."
@@ -43,13 +43,24 @@ class TEval(EvidenceRule):
             yield self.line(Status.UNCHECKED, "no limit on the non-record track", limit=limit)
             return
         headline = [
-            (run, run.headline.seconds)
+            (run, run.headline.seconds + adapting(run))
             for run in evidence.reported
             if run.headline is not None and run.headline.seconds is not None
         ]
-        sums = [(run, run.eval_seconds) for run in evidence.reported if run.eval_seconds is not None]
+        sums = [(run, run.eval_seconds + adapting(run)) for run in evidence.reported if run.eval_seconds is not None]
         if not sums:
             yield self.line(Status.UNCHECKED, "no log gives an evaluation time", limit=limit)
+            return
+        claimed = evidence.claims.eval_seconds
+        if claimed is not None and budget + 5 < claimed < 36_000:
+            yield self.line(
+                Status.FAIL,
+                f"{claimed:.1f} s claimed",
+                f"{evidence.claims.figures['eval_seconds'].where} says that evaluation takes {claimed:.1f} s",
+                limit=limit,
+                file="submission.json",
+                seconds=claimed,
+            )
             return
         summed_run, summed = max(sums, key=lambda item: item[1])
         if headline:
@@ -76,3 +87,11 @@ class TEval(EvidenceRule):
             file=evidence.place(summed_run),
             seconds=summed,
         )
+
+
+def adapting(run: RunLog) -> float:
+    """Seconds of test-time training that the log reports apart from any evaluation, after the artifact was written."""
+    written = max((size.line for size in run.sizes), default=0)
+    timed = {round(metric.seconds, 1) for metric in run.metrics if metric.seconds is not None}
+    found = [event.values["seconds"] for event in run.events if event.kind == "adapted" and event.line > written]
+    return sum(seconds for seconds in found if round(seconds, 1) not in timed)
