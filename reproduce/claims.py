@@ -99,7 +99,8 @@ _KEYS: dict[str, tuple[str, ...]] = {
         "wallclock_seconds", "training_time_seconds", "train_time_seconds", "train_seconds", "training_seconds",
     ),
     "eval_seconds": (
-        "eval_time_seconds_max", "eval_time_s_max", "eval_time_seconds", "eval_seconds", "eval_time_s", "eval_ops_seconds",
+        "eval_time_seconds_max", "eval_time_s_max", "eval_time_seconds", "eval_seconds", "eval_time_s",
+        "eval_ops_seconds",
     ),
     "seed_count": ("n_seeds", "num_seeds", "seed_count"),
 }  # fmt: skip

@@ -48,7 +48,7 @@ class DSplit(EvidenceRule):
                 wanted = f"{split.tokens:,} tokens" if split else f"{true_bytes() / 1e6:.1f} MB of text"
                 yield self.line(
                     Status.FAIL if excess > 0.02 else Status.WARN, f"{run.val_tokens:,} validation tokens",
-                    f"{evidence.name(run)} scores {run.val_tokens:,} tokens, {excess:.0%} more than the split's {wanted}",
+                    f"{evidence.name(run)} scores {run.val_tokens:,} tokens, {excess:.0%} more than {wanted}",
                     limit=wanted, file=place,
                 )  # fmt: skip
                 return
