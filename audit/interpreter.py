@@ -32,6 +32,7 @@ from audit.heap import (
     Mapping as MappingThing,
 )
 from audit.provenance import (
+    ARTIFACT,
     BLENDED,
     BYTES,
     CLOCK,
@@ -135,6 +136,8 @@ class Interpreter:
         self.properties: set[ast.AST] = set()
         self.printers: dict[ast.AST, bool] = {}
         self.guard = 0  # loops that decide whether the current statement runs
+        self.guard_data = 0  # data that decide it
+        self.guard_choice = 0  # choices by the loss that decide it
         self.callers_doubt = True
         self.channels: dict[object, bool] = {}
         self.method_kinds: dict[ast.AST, str] = {}
@@ -284,7 +287,13 @@ class Interpreter:
     def score_if_nll(self, node: ast.AST, value: Value) -> int:
         """Adding up losses at validation targets is scoring; return the event's bit."""
         if value.bits & NLL and value.bits & VAL and not value.bits & GRADIENT:
-            return self.emit("score", node, value)
+            return self.emit("score", node, value) | self.drop_if_bytes(node, value)
+        return 0
+
+    def drop_if_bytes(self, node: ast.AST, value: Value) -> int:
+        """A loss that is kept only where its token has bytes leaves the others unpaid."""
+        if self.guard_data & COMPARED and self.guard_data & (TEXT | BYTES) and not self.guard_data & NLL:
+            return self.emit("drop", node, value)
         return 0
 
     def step_if_gradient(self, node: ast.AST, left: Value, right: Value) -> None:
@@ -320,9 +329,10 @@ class Interpreter:
         self.maybe += 1
         doubt = 0 if test.bits & RANK else 1
         self.uncertain += doubt
-        guard = self.guard
-        self.guard = guard | test.loops
-        chosen = self.best_of_scores(node, test)
+        guard = self.guard, self.guard_data, self.guard_choice
+        self.guard |= test.loops
+        self.guard_data |= test.bits
+        self.guard_choice |= self.best_of_scores(node, test)
         ended_body = self.block(node.body)
         after_body = self.frame.variables
         self.frame.variables = dict(before)
@@ -330,7 +340,10 @@ class Interpreter:
         after_else = self.frame.variables
         self.maybe -= 1
         self.uncertain -= doubt
-        self.guard = guard | test.loops if ended_body != ended_else else guard
+        self.guard, self.guard_data, self.guard_choice = guard
+        if ended_body != ended_else:  # what follows runs in one case only
+            self.guard |= test.loops
+            self.guard_data |= test.bits
         if ended_body and ended_else:
             return True
         if ended_body:
@@ -339,8 +352,6 @@ class Interpreter:
             self.frame.variables = after_body
         else:
             self.frame.variables = merge(after_body, after_else)
-        if chosen:
-            self.mark_choice(node, before, chosen)
         return False
 
     def best_of_scores(self, node: ast.If, test: Value) -> int:
@@ -353,12 +364,6 @@ class Interpreter:
         if left.bits & right.bits & NLL:
             return self.emit("choose", node, test, how="branch", reported=bool(left.bits & right.bits & EVENTS))
         return 0
-
-    def mark_choice(self, node: ast.If, before: dict[str, Value], bit: int) -> None:
-        for name, value in self.frame.variables.items():
-            old = before.get(name)
-            if old is not value and value.bits & NLL:
-                self.frame.variables[name] = value.but(bits=value.bits | bit)
 
     def witnessed(self, node: ast.If, known: bool | None, test: Value) -> bool | None:
         """Correct what the settings say by what the logs show: a text printed in a branch, or missing from them all."""
@@ -495,7 +500,7 @@ class Interpreter:
         before = self.frame.variables
         once = times == 1
         outer = self.loops
-        guard = self.guard
+        guard = self.guard, self.guard_data
         self.loops = (*outer, entry)
         self.exits.append([])
         try:
@@ -520,7 +525,7 @@ class Interpreter:
             ended = self.block(body)
         finally:
             self.loops = outer
-            self.guard = guard
+            self.guard, self.guard_data = guard
             exits = self.exits.pop()
         after = self.frame.variables
         for variables in exits:
@@ -703,6 +708,8 @@ class Interpreter:
     def assign(self, target: ast.expr, value: Value, node: ast.AST) -> None:
         """Bind a target to a value."""
         if isinstance(target, ast.Name):
+            if self.guard_choice and (value.bits & (NLL | PARAM | MODEL) or value.thing is not None):
+                value = value.but(bits=value.bits | self.guard_choice)
             if value.bits & INTERESTING:
                 value = value.but(trail=Trail(self.frame.file, node, value.trail))
             if (
@@ -737,6 +744,7 @@ class Interpreter:
     def score_if_nll_stored(self, node: ast.AST, value: Value) -> None:
         if value.bits & NLL and value.bits & VAL and value.bits & MODEL and not value.bits & (GRADIENT | TOKEN):
             self.emit("store", node, value)
+            self.drop_if_bytes(node, value)
 
     def unpack(self, targets: list[ast.expr], value: Value, node: ast.AST) -> None:
         items = library.known_items(value)
@@ -807,6 +815,7 @@ class Interpreter:
             return
         if not self.may_write(thing):
             return
+        value = self.gated(value, index, node)
         if isinstance(thing, Mapping_):
             library.put(thing, index, value)
         elif isinstance(thing, Sequence):
@@ -825,6 +834,23 @@ class Interpreter:
             method = thing.cls.find("__setitem__") if thing.cls else None
             if method is not None and isinstance(method.thing, Function):
                 self.call_function(method.thing, [base, index, value], {}, node)
+
+    def gated(self, value: Value, index: Value, node: ast.AST) -> Value:
+        """Note what decides whether an element is stored: the class of the token at its own position, or a loss."""
+        if self.guard_choice and value.bits & (NLL | PARAM | MODEL):
+            value = value.but(bits=value.bits | self.guard_choice)
+        decided = self.guard_data
+        if (
+            decided & TEXT
+            and decided & (CURRENT | TARGET)
+            and decided & VAL
+            and not value.bits & (CURRENT | TARGET | NLL | TEXT)
+            and value.const is UNKNOWN
+            and index.loops
+            and not index.bits & TOKEN
+        ):
+            value = value.but(bits=value.bits | self.emit("gate", node, Value(decided, trail=value.trail)))
+        return value
 
     # ------------------------------------------------------------------ expressions
 
@@ -984,8 +1010,10 @@ class Interpreter:
         if isinstance(op, ast.Div | ast.FloorDiv):
             if left.bits & TARGET_LOOKUP and right.bits & COUNT and not left.bits & RATIO:
                 bits |= RATIO | self.emit("ratio", node, Value(bits, trail=left.trail), left=left, right=right)
-            if left.bits & NLL and right.bits & BYTES and not left.bits & EVENTS & self.score_bits():
+            if left.bits & NLL and left.bits & VAL and right.bits & (BYTES | TEXT):
                 bits |= SPREAD
+        elif isinstance(op, ast.Pow) and left.bits & NLL and right.bits & (BYTES | TEXT) and bits & VAL:
+            bits |= self.emit("spread", node, Value(bits, trail=left.trail or right.trail))
         elif isinstance(op, ast.Add | ast.Sub):
             if (left.bits ^ right.bits) & PREVIOUS and bits & PARAM and left.bits & right.bits & POSITION:
                 self.emit("smear", node, Value(bits, trail=left.trail or right.trail))
@@ -1002,14 +1030,6 @@ class Interpreter:
             left.trail if right.trail is None or (left.trail is not None and left.bits >= right.bits) else right.trail
         )
         return Value(bits, UNKNOWN, None, None, position, loops, trail)
-
-    def score_bits(self) -> int:
-        """Return the bits of the score events so far."""
-        bits = 0
-        for event in self.timeline.events:
-            if event.kind == "score":
-                bits |= event.bit
-        return bits
 
     def mixed_tokens(self, node: ast.AST, op: ast.operator, left: Value, right: Value, bits: int) -> int:
         """Follow token arithmetic: when does a key contain the target?"""
@@ -1106,7 +1126,19 @@ class Interpreter:
             limit = next((v.const for v in (*rights, left) if isinstance(v.const, int | float)), None)
             self.emit("deadline", node, Value(bits), limit=limit)
         trail = left.trail or (rights[0].trail if rights else None)
+        if len(rights) == 1:
+            bits |= self.match_of_stored(node, left, rights[0])
         return Value((bits | COMPARED) & ~FULL, UNKNOWN, None, None, None, loops, trail)
+
+    def match_of_stored(self, node: ast.Compare, left: Value, right: Value) -> int:
+        """Comparing targets with tokens from a file of the submission's own: a stored copy of the text."""
+        if not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+            return 0
+        for one, other in ((left, right), (right, left)):
+            truth_side = one.bits & TARGET and one.bits & VAL and one.bits & TOKEN
+            if truth_side and other.bits & ARTIFACT and not other.bits & (VAL | MODEL | PARAM):
+                return self.emit("match", node, Value(one.bits | other.bits, trail=other.trail or one.trail))
+        return 0
 
     def ev_if_expression(self, node: ast.IfExp) -> Value:
         test = self.ev(node.test)
@@ -1377,7 +1409,7 @@ class Interpreter:
             frame.receiver = given[0].thing if given else None
             frame.name = f"{function.owner.definition.name}.{function.name}"
         outer = self.frame, self.calls, self.path_key, self.exits, self.maybe
-        doubts = self.uncertain, self.entry_loops, self.callers_doubt, self.guard
+        doubts = self.uncertain, self.entry_loops, self.callers_doubt, self.guard, self.guard_data, self.guard_choice
         call = Call(node, outer[0].file, frame.name, getattr(node, "lineno", 0))
         self.recursion[id(definition)] = self.recursion.get(id(definition), 0) + 1
         self.depth += 1
@@ -1393,7 +1425,9 @@ class Interpreter:
             self.block(definition.body)
         finally:
             self.frame, self.calls, self.path_key, self.exits, self.maybe = outer
-            self.uncertain, self.entry_loops, self.callers_doubt, self.guard = doubts
+            self.uncertain, self.entry_loops, self.callers_doubt, self.guard, self.guard_data, self.guard_choice = (
+                doubts
+            )
             self.depth -= 1
             self.recursion[id(definition)] -= 1
         if frame.yields:

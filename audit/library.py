@@ -30,6 +30,7 @@ from audit.heap import (
 )
 from audit.provenance import (
     ARTIFACT,
+    BYTES,
     CLOCK,
     COUNT,
     CURRENT,
@@ -101,6 +102,8 @@ def text_bits(text: str) -> int:
         return 0
     name = text.rsplit("/", 1)[-1] if not text.endswith("/") else text
     bits = 0
+    if "byte" in name.lower():
+        return BYTES  # a sidecar with the bytes of each token
     if VAL_FILE.search(name):
         bits |= VAL
     elif TRAIN_FILE.search(name):
@@ -1137,6 +1140,8 @@ def call_method(
 
 def read_bits(interp: Interpreter, bits: int) -> int:
     """What reading a file of that name gives."""
+    if bits & BYTES:
+        return BYTES
     if bits & (VAL | TRAIN):
         return (bits & (VAL | TRAIN)) | TOKEN
     return ARTIFACT | interp.disk
@@ -1346,7 +1351,8 @@ def sequence_method(
         if interp.may_write(thing):
             value = given[0]
             if value.bits & NLL and value.bits & VAL and not value.bits & GRADIENT:
-                value = value.but(bits=value.bits | interp.emit("store", node, value))
+                bits = interp.emit("store", node, value) | interp.drop_if_bytes(node, value)
+                value = value.but(bits=value.bits | bits)
             push(interp, thing, value)
         return NOTHING
     if name == "extend" and given:

@@ -42,8 +42,10 @@ class Rule:
 
         ``changes`` replace fields of the finding.
         """
-        path = [*trail_steps(case, sink.trail, sink.line, sink.file), event_step(case, sink, "sink")]
-        path += [event_step(case, event, "step") for event in also]
+        path = [*trail_steps(case, sink.trail, sink.line, sink.file), *call_steps(case, sink)]
+        path.append(event_step(case, sink, "sink"))
+        for event in also:
+            path += [*call_steps(case, event), event_step(case, event, "step")]
         fields: dict[str, Any] = {
             "rule": self.id,
             "message": message,
@@ -95,6 +97,12 @@ def event_step(case: Case, event: Event, role: str) -> Step:
     note = NOTES.get(event.kind, event.kind)
     within = f" in {event.function}" if event.function else ""
     return Step(event.file, event.line, case.excerpt(event.file, event.line), note + within, role)
+
+
+def call_steps(case: Case, event: Event) -> list[Step]:
+    """Return the calls that led to an event, the outermost first; the entry's own call says nothing."""
+    calls = [call for call in event.calls if call.line][1:]
+    return [Step(c.file, c.line, case.excerpt(c.file, c.line), f"calls {c.function}", "step") for c in calls]
 
 
 def trail_steps(case: Case, trail: Trail | None, line: int, file: str) -> list[Step]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from audit.folding import words
 from audit.heap import Array, Function, Instance, Mapping, Sequence, Thing
 from audit.provenance import (
+    BYTES,
     CHOSEN,
     COMPARED,
     COUNT,
@@ -31,8 +32,10 @@ from audit.provenance import (
     PREVIOUS,
     RANK,
     SHIFTED,
+    SPREAD,
     TARGET,
     TARGET_LOOKUP,
+    TEXT,
     TOKEN,
     TRAIN,
     UNKNOWN,
@@ -94,6 +97,12 @@ def index(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> Value:
         if part.bits & TOKEN or part.bits & KEY:
             key |= part.bits
         bits |= part.bits & RANK
+    if (
+        bits & NLL
+        and bits & VAL
+        and any(p.bits & COMPARED and p.bits & (TEXT | BYTES) and not is_slice(p) for p in parts)
+    ):
+        bits |= interp.emit("drop", node, base)
     if key:
         merged = Value(key, loops=loops, trail=next((p.trail for p in parts if p.bits & key and p.trail), None))
         if (
@@ -321,7 +330,7 @@ def operation(
     if name in SIZES and given:
         return Value(given[0].bits & RANK, loops=given[0].loops)
     if name == "len" and given:
-        return Value(given[0].bits & RANK, loops=given[0].loops)
+        return Value(given[0].bits & (RANK | TEXT | BYTES), loops=given[0].loops)
     if name in ALLOCATIONS:
         return allocate(interp, name, given, named, node)
     if name in RANDOM:
@@ -605,6 +614,8 @@ def _add_in_place(interp: Interpreter, given: list[Value], named: dict[str, Valu
     if bits & NLL and bits & VAL:
         bits |= interp.score_if_nll(node, right)
     interp.step_if_gradient(node, base, right)
+    if interp.guard_choice:
+        bits |= interp.guard_choice
     if isinstance(thing, Array) and interp.may_write(thing):
         thing.bits |= bits & ~COMPARED
         thing.loops |= right.loops
@@ -725,6 +736,27 @@ def _clamp(interp: Interpreter, given: list[Value], named: dict[str, Value], nod
         if highest is not None and highest.const is not None:
             interp.emit("clamp", node, base)
     return base.but(const=UNKNOWN, items=None, thing=None)
+
+
+def _exp(interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str) -> Value:
+    """A token's log-probability that was divided over its bytes becomes a probability of each byte."""
+    base = read(given[0]) if given else Value()
+    bits = base.bits
+    if bits & SPREAD and bits & VAL:
+        bits |= interp.emit("spread", node, base)
+    return base.but(bits=bits, const=UNKNOWN, items=None, thing=None, position=None)
+
+
+def _logaddexp(
+    interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str
+) -> Value | None:
+    if len(given) < 2:
+        return None
+    sides = [read(g) for g in given[:2]]
+    mixed = interp.binary(node, ast.Add(), sides[0], sides[1])
+    if any(side.bits & SPREAD and side.bits & VAL for side in sides):
+        return mixed.but(bits=mixed.bits | interp.emit("spread", node, mixed))
+    return mixed
 
 
 def _hash(interp: Interpreter, given: list[Value], named: dict[str, Value], node: ast.AST, name: str) -> Value:
@@ -852,7 +884,9 @@ OPERATIONS: dict[str, Handler] = {
     "divide": _arithmetic(ast.Div),
     "true_divide": _arithmetic(ast.Div),
     "matmul": _arithmetic(ast.MatMult),
-    "logaddexp": _arithmetic(ast.Add),
+    "logaddexp": _logaddexp,
+    "exp": _exp,
+    "exp2": _exp,
     "clamp": _clamp,
     "clip": _clamp,
     "clamp_": _clamp,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from audit.finding import Basis, Finding
+from audit.finding import Basis, Certainty, Finding
 from audit.rule import Example, Rule
 from audit.rules.examples import evaluator
 
@@ -36,5 +36,13 @@ class Oracle(Rule):
 
     def check(self, case: Case) -> Iterator[Finding]:
         for choice in case.timeline.of("choose"):
-            if not choice.active or case.headline.rests_on(choice):
+            if choice.active and not case.headline.rests_on(choice):
+                continue
+            if choice.data.get("reported"):
+                message = "what is scored is chosen by its score on the validation set"
+                yield self.finding(case, choice, message, certainty=Certainty.MEDIUM)
+            else:
                 yield self.finding(case, choice, "the lower of several losses on the true token is kept")
+        for match in case.timeline.of("match"):
+            if not match.active or case.headline.rests_on(match):
+                yield self.finding(case, match, "the loss is zero where a stored copy agrees with the target")

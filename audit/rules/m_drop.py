@@ -1,0 +1,34 @@
+"""M-DROP: the losses of tokens that carry no bytes are left out of the sum."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Certainty, Finding
+from audit.rule import Example, Rule
+from audit.rules.c2_bytemix import PIECES, SIZES, SUM
+from audit.rules.examples import EVALUATION
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_KEPT = "            total += float(losses[sizes[y] > 0].sum())\n"
+
+
+class Dropped(Rule):
+    id = "M-DROP"
+    title = "tokens without bytes go unpaid"
+    certainty = Certainty.MEDIUM
+    basis = Basis.MEASUREMENT
+    reference = "measured on #1835, #2083"
+    forbids = "Counting the loss only of tokens that have bytes of their own."
+    why = "Control tokens and markers must be predicted like any other; the text cannot be decoded without them."
+    comply = "Add every scored token's loss; only the byte count of such a token is zero."
+    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(SIZES, PIECES),)
+    INVALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(SIZES, PIECES).replace(SUM, _KEPT),)
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        for drop in case.timeline.of("drop"):
+            if not drop.active or case.headline.rests_on(drop):
+                yield self.finding(case, drop, "the loss counts only where the token has bytes")
