@@ -214,7 +214,13 @@ def embedded(data: object) -> Markup:
 
 
 def bars(
-    title: str, rows: Sequence[tuple[str, Sequence[tuple[str, float]]]], *, limit: float, unit: str, over: str = "over"
+    title: str,
+    rows: Sequence[tuple[str, Sequence[tuple[str, float]]]],
+    *,
+    limit: float,
+    unit: str,
+    slack: float = 0.0,
+    over: str = "over",
 ) -> Markup:
     """Stacked horizontal bars against a limit, figures written out above them; empty markup without rows.
 
@@ -234,7 +240,7 @@ def bars(
         y = top + position * height
         total = sum(value for _, value in parts)
         figure = f"{total:,.0f}" if total >= 1000 else f"{total:,.1f}"
-        exceeds = total > limit
+        exceeds = total > limit + slack
         ends.append(_m('<text x="0" y="{}">{}</text>', y + 16, clip(plain(name), 40)))
         ends.append(
             _m(

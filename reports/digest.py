@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from audit.evidence.check import Status
-from audit.finding import Certainty, Finding, Severity
+from audit.finding import Certainty, Finding, Severity, Step
 from reports.report import Comparison, Report
 from reproduce.runlog import RunLog
 
 # The contest's limits (its README): decimal bytes of code plus compressed model; seconds of training, of evaluation.
 CAP_BYTES = 16_000_000
 CAP_SECONDS = 600.0
+SLACK_SECONDS = 1.0  # a step that has begun is finished: nobody was refused for that
 CONTEST = "openai/parameter-golf"
 
 VERDICTS = {
@@ -108,9 +109,9 @@ def line_link(report: Report, file: str, line: int | None) -> str:
     return f"{report.link}/{quote(file)}" + (f"#L{line}" if line else "")
 
 
-def place(finding: Finding) -> str:
-    """``file:line`` as a compiler prints it."""
-    return f"{finding.file}:{finding.line}" if finding.line else finding.file
+def place(found: Finding | Step) -> str:
+    """``file:line`` as a compiler prints it; the file alone where the line is not known."""
+    return f"{found.file}:{found.line}" if found.line else found.file
 
 
 _NUMBER = re.compile(r"#(\d+)")

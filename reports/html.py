@@ -106,6 +106,7 @@ def _finding(report: Report, finding: Finding) -> dict[str, object]:
 def _step(report: Report, step: Step) -> dict[str, object]:
     return {
         "it": step,
+        "place": digest.place(step),
         "link": digest.line_link(report, step.file, step.line),
         "code": _excerpt(report, step.file, step.line, step.excerpt),
     }
@@ -232,7 +233,12 @@ def times(report: Report) -> Markup:
         if run.eval_seconds is not None:
             rows.append((name, [("evaluation", run.eval_seconds)]))
     return charts.bars(
-        "Training and evaluation time", rows, limit=digest.CAP_SECONDS, unit="seconds", over="over the limit"
+        "Training and evaluation time",
+        rows,
+        limit=digest.CAP_SECONDS,
+        slack=digest.SLACK_SECONDS,
+        unit="seconds",
+        over="over the limit",
     )
 
 

@@ -72,7 +72,7 @@ def _finding(finding: Finding) -> ElementTree.Element:
     text = plain(f"{finding.message} ({finding.basis}: {finding.reference})")
     if finding.severity is Severity.ERROR:
         failure = ElementTree.SubElement(case, "failure", message=text, type=plain(finding.rule))
-        failure.text = "\n".join(plain(f"{step.role} {step.file}:{step.line} {step.note}") for step in finding.path)
+        failure.text = "\n".join(plain(f"{step.role} {digest.place(step)} {step.note}") for step in finding.path)
     else:
         out = ElementTree.SubElement(case, "system-out")
         out.text = f"{finding.severity}: {text}"

@@ -53,6 +53,17 @@ def render(report: Report) -> str:
     raise AssertionError("the shortest form is bounded by its own limits")
 
 
+def line(report: Report) -> str:
+    """The report in one line: verdict, name, score and failed checks."""
+    badge = _BADGES.get(report.verdict, markdown(report.verdict[:40]))
+    parts = [f"{badge}: {markdown(report.submission[:80])}"]
+    if report.seeds is not None and report.seeds.summary is not None:
+        parts.append(f"mean val_bpb {digest.number(report.seeds.summary.mean)} over {report.seeds.summary.n} runs")
+    if failed := digest.failed_checks(report):
+        parts.append(f"{failed} failed checks")
+    return ", ".join(parts)
+
+
 def _render(report: Report, detail: Detail, *, shortened: bool) -> str | None:
     """The comment at this detail, or None as soon as it is too long."""
     sections = (
@@ -124,7 +135,7 @@ def _finding(report: Report, finding: Finding, detail: Detail) -> Iterator[str]:
         yield f"  Reached because {markdown(detail.clip(finding.because))}"
         yield ""
     for position, step in enumerate(finding.path[: detail.rows], 1):
-        at = markdown_code(detail.clip(f"{step.file}:{step.line}"), in_table=False)
+        at = markdown_code(detail.clip(digest.place(step)), in_table=False)
         yield f"  {position}. {markdown(detail.clip(step.role))} {at} {markdown(detail.clip(step.note))}".rstrip()
         if detail.excerpts and step.excerpt:
             fence = markdown_fence(detail.clip(step.excerpt), "python")

@@ -73,4 +73,5 @@ def render_index(entries: list[Entry], title: str = "Submissions") -> str:
         generated_by=generator(),
         cap=digest.CAP_BYTES,
         cap_seconds=digest.CAP_SECONDS,
+        slack_seconds=digest.SLACK_SECONDS,
     )

@@ -76,7 +76,7 @@ def findings(found: Iterable[Finding], *, title: str, paths: bool = True) -> Tab
         if finding.because:
             message.append(f"\n{plain(finding.because)}", style="dim")
         for step in finding.path if paths else ():
-            message.append(f"\n{step.role:>6} {plain(step.file)}:{step.line}  ", style="cyan")
+            message.append(f"\n{step.role:>6} {plain(digest.place(step))}  ", style="cyan")
             message.append(plain(step.note))
             if step.excerpt.strip():
                 message.append(f"\n         {plain(step.excerpt.strip().splitlines()[0])}", style="dim")

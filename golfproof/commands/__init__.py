@@ -5,9 +5,10 @@ from collections.abc import Callable
 from golfproof.commands.audit import audit
 from golfproof.commands.data import data
 from golfproof.commands.gate import gate
+from golfproof.commands.pull_request import pull_request
 from golfproof.commands.report import report
 from golfproof.commands.reproduce import reproduce
 from golfproof.commands.rules import rules
 from golfproof.commands.watch import watch
 
-COMMANDS: tuple[Callable[..., None], ...] = (audit, data, gate, report, reproduce, rules, watch)
+COMMANDS: tuple[Callable[..., None], ...] = (audit, data, gate, pull_request, report, reproduce, rules, watch)
