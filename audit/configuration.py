@@ -123,8 +123,9 @@ class _SetupRunner(StatementRunner):
             if isinstance(args[0], str) and isinstance(args[1], str) and args[0] not in self.environment:
                 self.assign_variable(args[0], args[1], line)
             return self.environment.get(args[0], UNKNOWN) if isinstance(args[0], str) else UNKNOWN
-        if owner in ENVIRON and method == "update" and args and isinstance(args[0], dict):
-            for key, value in args[0].items():
+        if owner in ENVIRON and method == "update":
+            given = args[0] if args and isinstance(args[0], dict) else {}
+            for key, value in {**given, **options}.items():
                 if isinstance(key, str) and isinstance(value, str):
                     self.assign_variable(key, value, line)
             return None

@@ -519,6 +519,11 @@ class Evaluator:
             return _CONSTANTS.get(dotted, Name(dotted))
         if isinstance(owner, Thing):
             return owner.data.get(name, Thing("method", {"owner": owner, "name": name}))
+        if isinstance(owner, str) and name == "parents":
+            steps = [owner]
+            while posixpath.dirname(steps[-1]) != steps[-1]:
+                steps.append(posixpath.dirname(steps[-1]))
+            return steps[1:]
         if isinstance(owner, str) and name in ("parent", "name", "stem", "suffix"):  # pathlib: paths are plain strings
             base = posixpath.basename(owner)
             stem, suffix = posixpath.splitext(base)

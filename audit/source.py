@@ -28,7 +28,8 @@ class Module:
     ``file`` is its name inside the folder (``train_gpt.py``); a text that another executes beside its own is
     ``train_gpt.py!1``. Lines of ``text`` and of ``tree`` count in the unpacked text; ``file_line`` leads back.
     ``role``: trainer | imported (by the trainer, or named in it) | executed (text that it runs beside its own) |
-    written (a Python file it writes). A helper that no parser accepts has an empty tree and says why in ``problem``.
+    written (a Python file it writes, ``train_gpt.py!/name.py``). A helper that no parser accepts has an empty tree and
+    says why in ``problem``.
     """
 
     file: str
@@ -123,10 +124,10 @@ def _read(folder: SubmissionFolder, path: Path, role: str) -> list[Module]:
         modules.append(Module(layer.name, layer.text, unpacked.trees[index], "executed", path))
     for written, text in unpacked.files:
         try:
-            modules.append(Module(f"{name}!{written}", text, parse_source(text, written), "written", path))
+            modules.append(Module(f"{name}!/{written}", text, parse_source(text, written), "written", path))
         except ParseError as error:
             empty = ast.Module(body=[], type_ignores=[])
-            modules.append(Module(f"{name}!{written}", text, empty, "written", path, problem=str(error)))
+            modules.append(Module(f"{name}!/{written}", text, empty, "written", path, problem=str(error)))
     return modules
 
 

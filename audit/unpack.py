@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 MAX_LAYERS = 60
 _WRAPPER_LINES = 40  # of a script that may be nothing but a wrapper
-HERE = "/submission"  # where an evaluated program believes it lies
+HERE = "/repository/records/track/submission"  # where an evaluated program believes it lies
 # What can execute text or another file. A script without any of it runs nothing but itself.
 _RUNS_CODE = re.compile(
     r"\bexec(?:file|_module|[lv]p?e?)?\s*\(|(?<![\w.])eval\s*\(|\brunpy\b|\b(?:__)?builtins\b|__loader__|load_module|spec_from_|"
@@ -224,6 +224,8 @@ class _Runner(StatementRunner):
             return UNKNOWN
         if name == "setattr":
             return None
+        if name in ("os.path.exists", "os.path.isfile") and args and isinstance(args[0], str):
+            return self._is_there(args[0])
         return super().call_name(name, args, options, node)
 
     def method(self, owner: Thing, name: str, args: list[Any], options: dict[str, Any], node: ast.AST) -> Any:
@@ -254,6 +256,8 @@ class _Runner(StatementRunner):
             return None
         if name == "open":
             return self._open([path, *args], options)
+        if name in ("exists", "is_file"):
+            return self._is_there(path)
         return super().path_method(path, name, args, options, node)
 
     def _open(self, args: list[Any], options: dict[str, Any]) -> Any:
@@ -279,7 +283,7 @@ class _Runner(StatementRunner):
             return self.world.files[path].content
         relative = posixpath.relpath(path, HERE) if path.startswith("/") else path
         if relative.startswith(".."):
-            return Unknown(f"the file {path}, outside the folder")
+            return Unknown(f"the file {relative}, outside the folder")
         if relative == self.world.layers[0].name:
             return self.world.layers[0].text
         content = self.world.read(relative)
@@ -301,13 +305,15 @@ class _Runner(StatementRunner):
         if isinstance(words, (list, tuple)):
             for word in [*words, *args[1:]]:
                 for path in word if isinstance(word, list) else [word]:
-                    if isinstance(path, str) and path.endswith(".py") and self._is_written(path):
+                    if isinstance(path, str) and path.endswith(".py") and self._is_there(path):
                         self._run_file(path, line)
 
-    def _is_written(self, path: str) -> bool:
-        return (
-            posixpath.normpath(path) in self.world.files or self.world.read(path.removeprefix(HERE + "/")) is not None
-        )
+    def _is_there(self, path: str) -> bool:
+        path = posixpath.normpath(path)
+        if path in self.world.files or path == posixpath.join(HERE, self.world.layers[0].name):
+            return True
+        inside = posixpath.relpath(path, HERE) if path.startswith("/") else path
+        return not inside.startswith("..") and self.world.read(inside) is not None
 
     def _run_file(self, path: Any, line: int) -> None:
         if not isinstance(path, str):
@@ -414,7 +420,8 @@ def _assemble(world: _World, name: str) -> Unpacked:
         if path.endswith(".py") and isinstance(file.content, (str, bytes)) and file.content:
             content = file.content if isinstance(file.content, str) else file.content.decode("utf-8", "replace")
             if all(content != layer.text for layer in layers):
-                written.append((posixpath.basename(path), content))
+                steps = posixpath.relpath(path, "/tmp").split("/") if path.startswith("/tmp/") else [path]
+                written.append(("/".join(part for part in steps[-3:] if part not in ("..", "")), content))
     unresolved = tuple(dict.fromkeys(world.unresolved))
     kept = world.trees.get(parts[0]) if len(parts) == 1 else None
     extra = tuple(index for index in range(len(layers)) if index not in used)

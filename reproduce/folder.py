@@ -198,7 +198,7 @@ def _open(
     logs = tuple(sorted(_logs(files), key=_natural))
     python = [file for file in files if file.suffix == ".py"]
     choice = Choice(forced, _NAMED) if forced else choose_trainer(path, python, commands, metadata, logs)
-    command, command_why = _submitted_command(commands, choice.trainer, path)
+    command, command_why = _submitted_command(commands, choice.trainer, frozenset(file.name for file in files))
     trainers = {file for file in python if is_trainer_name(file.name)}
     return SubmissionFolder(
         path=path,
@@ -307,12 +307,18 @@ _SIDE_HEADING = re.compile(
 
 
 def _submitted_command(
-    commands: tuple[RunCommand, ...], trainer: Path | None, path: Path
+    commands: tuple[RunCommand, ...], trainer: Path | None, names: frozenset[str]
 ) -> tuple[RunCommand | None, str]:
     """The command that made the submission: it starts the trainer, on eight processes, under a heading that says so."""
     if trainer is None:
         return None, "no trainer"
     ours = [command for command in commands if command.script_name == trainer.name]
+    renamed = ""
+    if not ours:
+        # Many were run under the name they had while they were worked on, or from a readable copy.
+        started = [command for command in commands if is_trainer_name(command.script_name)]
+        ours = [command for command in started if command.script_name not in names] or started
+        renamed = f", taken for {trainer.name}: it is the only trainer that the texts start" if ours else ""
     if not ours:
         return None, f"no text of the folder shows how {trainer.name} was started"
 
@@ -331,5 +337,5 @@ def _submitted_command(
     best = max(ours, key=weight)  # the first of equals
     why = f"{best.file} line {best.line}"
     if len(ours) > 1:
-        why += f", of {len(ours)} commands that start {trainer.name}"
-    return best, why
+        why += f", of {len(ours)} commands that start {best.script_name}"
+    return best, why + renamed

@@ -23,6 +23,10 @@ _INLINE = re.compile(r"`([^`\n]*\.py[^`\n]*)`")
 _STARTS_PROGRAM = re.compile(r"(?:^|[\s/])(?:torchrun|python[0-9.]*|uv|accelerate|modal|deepspeed|srun|mpirun)\b")
 _SHELLS = {"bash", "sh", "zsh", "source", "."}
 _PREFIXES = {"env", "time", "nohup", "exec", "sudo", "nice", "command", "export", "declare", "stdbuf", "timeout"}
+# What may stand before the launcher: caffeinate -i, taskset -c 0-7, numactl --cpunodebind=0, ...
+_WRAPPER_WORD = re.compile(
+    r"-.*|[\d,-]+|caffeinate|taskset|numactl|setsid|unbuffer|uv|run|poetry|conda|screen|chrt|ionice"
+)
 _STOPS = {"|", "||", "&&", "&", ";", ">", ">>", "2>", "2>>", "&>", "<", "(", ")", "|&", ">|"}
 
 
@@ -111,7 +115,10 @@ def commands_in_markdown(text: str, file: str, read: Callable[[str], str | None]
         for command in _commands(block, file, exported, read, 0):
             found.append(_with_heading(command, heading))
     heading = ""
-    for number, line in enumerate(text.splitlines()[:_MAX_LINES], 1):
+    lines = list(enumerate(text.splitlines()[:_MAX_LINES], 1))
+    if not found:  # no code block: a command may stand in the prose, on lines of its own
+        found += _commands(lines, file, exported, read, 0)
+    for number, line in lines:
         if title := _HEADING.match(line):
             heading = title[1]
         if ".py" not in line or len(line) > _MAX_LINE_CHARS:
@@ -250,6 +257,7 @@ def _one_command(
     depth: int,
 ) -> Iterator[RunCommand]:
     scope = exported.copy()
+    words = _split_variables(words, {**shell, **scope.values})
     exporting = words[0] in ("export", "declare")
     index = 0
     while index < len(words):
@@ -278,6 +286,9 @@ def _one_command(
             started = list(_commands(inner, name, target, read, depth + 1))
             yield from started
         return
+    launcher = next((i for i, word in enumerate(rest[:8]) if _STARTS_PROGRAM.search(" " + word)), 0)
+    if all(_WRAPPER_WORD.fullmatch(word) for word in rest[:launcher]):
+        rest = rest[launcher:]
     start = next((i for i, word in enumerate(rest) if word.endswith(".py") and not word.startswith("-")), None)
     if start is None or "-c" in rest[:start] or not (_STARTS_PROGRAM.search(" " + rest[0]) or (start == 0 and index)):
         return
@@ -290,10 +301,20 @@ def _one_command(
         environment=dict(scope.values),
         environment_lines=dict(scope.lines),
         open_values=tuple(sorted(scope.open)),
-        text=line.strip(),
+        text=line.strip().replace("=$placeholder", "=<...>"),
         file=file,
         line=pieces[0][0],
     )
+
+
+def _split_variables(words: list[str], known: Mapping[str, str]) -> list[str]:
+    """Words of an unquoted variable that holds several, as in ``env $COMMON python train_gpt.py``."""
+    found: list[str] = []
+    for word in words:
+        match = _VARIABLE.fullmatch(word)
+        text = expand(word, known) if match else None
+        found += text.split() if text and len(text) <= _MAX_LINE_CHARS else [word]
+    return found
 
 
 def _line_of(name: str, pieces: list[tuple[int, str]]) -> int:

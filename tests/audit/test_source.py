@@ -6,7 +6,7 @@ import ast
 import lzma
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.parse import MAX_SOURCE_BYTES, ParseError, decode_source, parse_source
@@ -210,6 +210,7 @@ def test_any_file_can_be_read_by_itself(tmp_path):
     assert read_module(folder, tmp_path / "other.py").role == "beside"
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="abc=()[]{}'\"\\\n\t #:,.+-*f1@lambda notifelsdr", max_size=200))
 def test_no_text_breaks_the_parser(text):
     try:
@@ -218,6 +219,7 @@ def test_no_text_breaks_the_parser(text):
         assert "\n" not in str(error)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300))
 def test_no_bytes_break_the_decoder(data):
     try:

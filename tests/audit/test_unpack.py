@@ -14,7 +14,7 @@ import zlib
 import brotli
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.unpack import unpack, write_unpacked
@@ -126,6 +126,17 @@ def test_a_neighbour_is_read_where_the_script_runs_it():
     assert found.text == PROGRAM
 
 
+def test_a_file_that_is_looked_for_first_is_found():
+    script = b"from pathlib import Path\nimport runpy\np = Path(__file__).parent / 'a.py'\nif not p.exists():\n    p = Path('/b.py')\nrunpy.run_path(p)\n"
+    assert unpack(script, "train_gpt.py", {"a.py": BODY}.get).text == PROGRAM
+
+
+def test_python_files_that_a_script_writes_are_kept_with_their_folders():
+    script = f"import os, sys\nd = '/tmp/x'\nfor n, c in zip(['a.py', 'b/c.py'], [{PROGRAM!r}, 'y = 1']):\n    with open(os.path.join(d, n), 'w') as f:\n        f.write(c)\nexec(open('/tmp/x/a.py').read())\n"
+    found = unpack(script.encode(), "train_gpt.py")
+    assert found.text == PROGRAM and found.files == (("x/b/c.py", "y = 1"),)
+
+
 def test_a_script_that_runs_itself_ends():
     script = PROGRAM + "exec(open(__file__).read())\n"
     assert unpack(script.encode(), "train_gpt.py").text == script
@@ -141,6 +152,10 @@ def test_a_script_that_runs_itself_ends():
         ("exec('def broken(:')\n", "text that is not Python"),
         ("import runpy\nrunpy.run_path('absent.py')\n", "not there"),
         ("exec(open('/etc/passwd').read())\n", "outside the folder"),
+        (
+            "import runpy\nfrom pathlib import Path\nrunpy.run_path(str(Path(__file__).resolve().parents[3] / 'x.py'))\n",
+            "../../../x.py, outside",
+        ),
     ],
 )
 def test_what_cannot_be_unpacked_says_why(script, reason):
@@ -218,6 +233,7 @@ packers = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(
     st.lists(packers, min_size=1, max_size=5),
     st.text(st.characters(codec="utf-8", exclude_characters="\r\0"), max_size=80),
@@ -236,6 +252,7 @@ def test_any_stack_of_packers_comes_apart(stack, comment):
     assert unpack(script.encode(), "t.py").text == program
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=400))
 def test_random_bytes_give_an_error_or_a_text(data):
     try:
@@ -244,6 +261,7 @@ def test_random_bytes_give_an_error_or_a_text(data):
         assert "\n" not in str(error)
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.sampled_from(

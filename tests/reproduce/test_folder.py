@@ -175,3 +175,11 @@ def test_the_eight_process_command_of_the_run_section_wins_over_a_smoke_test(tmp
     folder = open_folder(tmp_path)
     assert folder.run_command and folder.run_command.environment["ITERATIONS"] == "9000"
     assert "of 2 commands" in folder.run_command_why
+
+
+def test_a_trainer_that_was_run_under_another_name_keeps_its_command(tmp_path):
+    readme = "```\nORDER=7 torchrun --nproc_per_node=8 train_gpt_v7.py\n```\n"
+    write(tmp_path, {"train_gpt.py": TRAINER, "README.md": readme})
+    folder = open_folder(tmp_path)
+    assert folder.run_command and folder.run_command.environment == {"ORDER": "7"}
+    assert "taken for train_gpt.py" in folder.run_command_why

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reproduce.run_command import commands_in_markdown, commands_in_script
@@ -51,6 +51,20 @@ def test_a_placeholder_is_left_open():
     assert only("```\nSEED=<seed> python train_gpt.py\n```\n").open_values == ("SEED",)
 
 
+def test_words_before_the_launcher_are_passed_over():
+    command = only("```\ncaffeinate -i -m taskset -c 0-7 python3 train_gpt.py\n```\n")
+    assert (command.program, command.script) == ("python3", "train_gpt.py")
+
+
+def test_a_command_outside_any_code_block_is_read_where_no_block_holds_one():
+    assert only("Run it:\n\nA=1 torchrun --nproc_per_node=8 train_gpt.py\n").environment == {"A": "1"}
+
+
+def test_a_variable_that_holds_several_assignments_is_split():
+    command = only('```\nCOMMON="A=1 B=2"\nenv $COMMON C=3 python train_gpt.py\n```\n')
+    assert {key: command.environment[key] for key in "ABC"} == {"A": "1", "B": "2", "C": "3"}
+
+
 def test_markdown_escapes_are_undone():
     command = only("```\nRUN\\_ID=a \\\\\nX\\_Y=2 \\\\\ntorchrun train\\_gpt.py\n```\n")
     assert command.environment == {"RUN_ID": "a", "X_Y": "2"} and command.script == "train_gpt.py"
@@ -89,6 +103,7 @@ def test_prose_and_installs_are_no_commands():
     assert commands_in_markdown(text, "README.md") == []
 
 
+@settings(deadline=None)
 @given(st.text(alphabet="AB=12 \\\n'\"`$#{}()|&;<>~:-.py torchun\t", max_size=300))
 def test_no_text_breaks_the_reader(text):
     commands_in_markdown(f"```\n{text}\n```\n{text}", "README.md", lambda name: text)
