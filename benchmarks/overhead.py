@@ -27,7 +27,9 @@ from fake_entry import write_entry  # noqa: E402
 def wall(argv: list[str], cwd: Path, **environment: str) -> tuple[float, float]:
     """Seconds of wall time and of processor time that a command takes, its children included."""
     before, begun = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(argv, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, check=True)
+    done = subprocess.run(argv, cwd=cwd, env={**os.environ, **environment}, stdout=subprocess.PIPE, text=True)
+    if done.returncode != 0:
+        raise SystemExit(f"{' '.join(argv)} ended with {done.returncode}:\n{done.stdout}")
     taken, after = time.monotonic() - begun, resource.getrusage(resource.RUSAGE_CHILDREN)
     return taken, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 

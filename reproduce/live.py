@@ -59,7 +59,8 @@ _STEP_TIME = re.compile(r"\bstep_avg\s*[:=]\s*([\d.]+)\s*(ms|s)?", re.I)
 _TOKENS_RATE = re.compile(r"\b(?:tok(?:ens)?(?:/s|_s|_per_sec(?:ond)?))\s*[:=]\s*([\d.,]+)", re.I)
 _BATCH = re.compile(r"\b(?:train_batch_tokens|batch)\s*[:=]\s*(\d+)")
 _WALL = re.compile(r"\b(?:max_wallclock_seconds|wall)\s*[:=]\s*([\d.]+)")
-_CHUNK = re.compile(r"\[(\d+)/(\d+)\].*?(?:time|elapsed)\s*[:=]\s*([\d.]+)\s*s", re.I)
+_CHUNK = re.compile(r"(?:\[|windows:|chunks?[:= ])(\d+)/(\d+).*?(?:time|elapsed)\s*[:=]\s*([\d.]+)\s*(ms|s)\b", re.I)
+_STAGE = re.compile(r"^eval:(\w+)", re.I)
 _TRAINED = re.compile(
     r"stopping_early|peak memory|serialized model|^final_|eval_mode|ttt|sliding|gptq|quantiz|code size", re.I
 )
@@ -84,10 +85,12 @@ def advance(progress: Progress, line: str) -> Progress:
     if step and (train or val) and progress.phase is not Phase.EVAL:
         return _trained(progress, line, step, train, bpb)
     if chunk := _CHUNK.search(line):
-        done, of, seconds = int(chunk[1]), int(chunk[2]), float(chunk[3])
+        done, of, seconds = int(chunk[1]), int(chunk[2]), float(chunk[3]) * _UNIT[chunk[4].lower()]
+        stage = _STAGE.match(line)
         progress = replace(
             progress,
             phase=Phase.EVAL,
+            stage=stage[1] if stage else progress.stage,
             fraction=min(done / of, 1.0) if of else None,
             seconds_left=seconds * (of - done) / done if 0 < done <= of else None,
         )

@@ -49,6 +49,11 @@ def test_chunks_of_an_evaluation_give_the_time_left() -> None:
     assert state.seconds_left == pytest.approx(150)
 
 
+def test_windows_of_an_evaluation_name_the_stage() -> None:
+    state = after("step:1/2 train_loss:3.0", "eval:sliding windows:100/400 eval_time:5000ms")
+    assert (state.stage, state.fraction, state.seconds_left) == ("sliding", 0.25, pytest.approx(15))
+
+
 def test_final_line_names_the_stage() -> None:
     state = after("final_sliding_window_exact val_loss:2.01969483 val_bpb:1.19617654")
     assert (state.stage, state.val_bpb) == ("final_sliding_window", 1.19617654)
