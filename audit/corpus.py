@@ -9,17 +9,22 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, TimeoutError, as_completed
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audit.finding import AuditResult, Finding
 from audit.result_cache import ResultCache, code_digest, folder_digest
 from reproduce.errors import InputError
 from reproduce.folder import find_submissions, list_files
 
+if TYPE_CHECKING:
+    from reproduce.executors import RayExecutor
+
 SECONDS_A_SUBMISSION = 120.0
 MEMORY_A_WORKER = 6 << 30  # bytes of address space
 _SUBMISSIONS_A_WORKER = 200  # then a fresh process takes over
+_BUNDLE = 16  # submissions a task of a cluster
 UNREADABLE = "unreadable"  # the verdict on a folder that cannot be audited at all
 
 Record = dict[str, Any]
@@ -45,13 +50,14 @@ def audit_corpus(
     cache: Path | None = None,
     seconds: float = SECONDS_A_SUBMISSION,
     progress: Progress | None = None,
+    cluster: RayExecutor | None = None,
 ) -> Iterator[Record]:
     """Yield a record a submission folder below ``root``, in the order of their names.
 
     A submission that takes more than ``seconds``, or kills its process, gets the verdict ``review`` with the reason;
     one that cannot be read gets ``unreadable`` with the error. Results come from ``cache`` where files, rules, profile
-    and the analyser's code are unchanged. ``jobs`` processes, one a core for 0. Raises InputError for a root that is
-    no folder or holds no submission.
+    and the analyser's code are unchanged. ``jobs`` processes, one a core for 0; with ``cluster``, tasks on machines
+    that all see ``root`` under the same path. Raises InputError for a root that is no folder or holds no submission.
     """
     root = Path(root)
     if not root.is_dir():
@@ -59,13 +65,16 @@ def audit_corpus(
     found = find_submissions(root)
     if not found:
         raise InputError(root, "a folder of submissions", "no trainer and no submission.json below it")
-    tasks = [Task(_name(path, root), str(path), profile, tuple(rules)) for path in found]
+    tasks = [
+        Task(_name(path, root), str(path.resolve() if cluster is not None else path), profile, tuple(rules))
+        for path in found
+    ]
     jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
     store = ResultCache(cache)
     try:
         keys = _keys(tasks, jobs) if cache is not None else {}
         known = store.get(list(keys.values()))
-        yield from _in_order(tasks, keys, known, store, jobs, seconds, progress)
+        yield from _in_order(tasks, keys, known, store, jobs, seconds, progress, cluster)
     finally:
         store.close()
 
@@ -78,6 +87,7 @@ def _in_order(
     jobs: int,
     seconds: float,
     progress: Progress | None,
+    cluster: RayExecutor | None,
 ) -> Iterator[Record]:
     records: dict[str, Record] = {}
     done = 0
@@ -97,7 +107,8 @@ def _in_order(
             position += 1
 
     yield from ready()
-    for task, record, lasting in _run(waiting, jobs, seconds):
+    made = _run(waiting, jobs, seconds) if cluster is None else _run_on(cluster, waiting, seconds)
+    for task, record, lasting in made:
         records[task.name] = record
         if lasting and task.name in keys:
             store.put(keys[task.name], record)
@@ -138,6 +149,21 @@ def _run(tasks: list[Task], jobs: int, seconds: float) -> Iterator[tuple[Task, R
         if pool.active:
             pool.stop()
         pool.join()
+
+
+def _run_on(cluster: RayExecutor, tasks: list[Task], seconds: float) -> Iterator[tuple[Task, Record, bool]]:
+    """The same on the machines of a cluster, a bundle of submissions a task: a task takes a second to begin."""
+    bundles = [tasks[start : start + _BUNDLE] for start in range(0, len(tasks), _BUNDLE)]
+    for outcome in cluster.map(partial(_run_bundle, seconds), bundles):
+        if outcome.error is None:
+            yield from outcome.value
+        else:
+            for task in bundles[outcome.index]:
+                yield task, _undecided(task, f"the audit failed: {outcome.error}", 0.0), False
+
+
+def _run_bundle(seconds: float, tasks: list[Task]) -> list[tuple[Task, Record, bool]]:
+    return list(_run(tasks, 1, seconds))
 
 
 def _prepare() -> None:

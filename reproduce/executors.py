@@ -101,8 +101,8 @@ class RayExecutor:
     def map(self, function: Callable[[T], R], items: Sequence[T]) -> Iterator[Outcome]:
         """Outcomes as they are ready; an item given up on after too many lost machines has an error as outcome."""
         ray = self.connect()
-        task = self.remote(ray, function)
-        running = {task.remote(item): index for index, item in enumerate(items)}
+        task = self.remote(ray, _call)  # Ray takes a plain function; ours may be a partial one
+        running = {task.remote(function, item): index for index, item in enumerate(items)}
         while running:
             for reference in ray.wait(list(running))[0]:
                 index = running.pop(reference)
@@ -112,6 +112,10 @@ class RayExecutor:
                     yield Outcome(index, error=error.as_instanceof_cause())
                 except ray.exceptions.RayError as error:
                     yield Outcome(index, error=error)
+
+
+def _call(function: Callable[[T], R], item: T) -> R:
+    return function(item)
 
 
 def open_executor(

@@ -24,6 +24,8 @@ def audit(
     cache: Path | None = typer.Option(None, "--cache", help="File that remembers results. [a file in ~/.cache]"),
     no_cache: bool = typer.Option(False, "--no-cache", help="Audit everything anew."),
     time_limit: float = typer.Option(120.0, "--time-limit", min=1.0, help="Seconds for one submission of --corpus."),
+    executor: str = typer.Option("local", help="Where --corpus works: local, or ray (machines that see the folder)."),
+    address: str | None = typer.Option(None, help="Of the Ray cluster. [RAY_ADDRESS, else one on this machine]"),
     format: AuditFormat = typer.Option(AuditFormat.text, "--format", help="How to print the result."),
     profile: str = typer.Option("field-guide", help="Policy: readme, field-guide, as-applied, or a TOML file."),
     rule: list[str] = typer.Option(None, "--rule", help="Put only this rule's question; may be repeated."),
@@ -47,7 +49,7 @@ def audit(
     if corpus is not None:
         from golfproof.commands.corpus import scan
 
-        scan(corpus, jobs, format.value, profile, rule, cache, no_cache, time_limit)
+        scan(corpus, jobs, format.value, profile, rule, cache, no_cache, time_limit, executor, address)
         return
     if not paths:
         raise InputError("golfproof audit", "a submission folder, a trainer file or --corpus", "none")

@@ -19,6 +19,8 @@ def scan(
     cache: Path | None = None,
     no_cache: bool = False,
     time_limit: float = 120.0,
+    executor: str = "local",
+    address: str | None = None,
 ) -> None:
     """Print a record a submission (jsonl), all of them (json), or a table of verdicts (text).
 
@@ -29,10 +31,12 @@ def scan(
     from audit.result_cache import default_cache_path
     from audit.verdict import read_profile
     from reproduce.errors import InputError
+    from reproduce.executors import RayExecutor, open_executor
 
     if format not in ("text", "json", "jsonl"):
         raise InputError(f"--format {format}", "text, json or jsonl with --corpus")
     read_profile(profile)
+    where = open_executor(executor, address=address)
     try:
         choose(list(rules) if rules else None)
     except KeyError as error:
@@ -51,6 +55,7 @@ def scan(
             cache=None if no_cache else cache or default_cache_path(),
             seconds=time_limit,
             progress=bar.advance,
+            cluster=where if isinstance(where, RayExecutor) else None,
         ):
             verdicts[record["verdict"]] += 1
             seconds += record["seconds"]

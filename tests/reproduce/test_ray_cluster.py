@@ -149,3 +149,16 @@ def test_map_gives_results_and_errors_item_by_item(cluster: tuple[str, dict[str,
     outcomes = sorted(RayExecutor(cluster[0]).map(test_ray_cluster.square, [2, 3, 4]), key=lambda one: one.index)
     assert [outcome.value for outcome in outcomes] == [4, None, 16]
     assert isinstance(outcomes[1].error, InputError)
+
+
+def test_corpus_audited_on_the_cluster_has_the_records_of_one_machine(
+    cluster: tuple[str, dict[str, subprocess.Popen[str]]], tmp_path: Path
+) -> None:
+    from audit.corpus import audit_corpus
+
+    for name in ("one", "two", "three"):
+        write_entry(tmp_path / name)
+    (tmp_path / "two" / "train_gpt.py").write_bytes(b"\x00 not a program")
+    here = list(audit_corpus(tmp_path, jobs=1))
+    there = list(audit_corpus(tmp_path, cluster=RayExecutor(cluster[0])))
+    assert len(here) == 3 and [{**one, "seconds": 0} for one in there] == [{**one, "seconds": 0} for one in here]
