@@ -26,6 +26,8 @@ from filelock import FileLock, Timeout
 
 from reproduce.durable import read_json, sha256, write_json
 from reproduce.errors import InputError
+from reproduce.logs import read_log
+from reproduce.runlog import RunLog
 from reproduce.workcopy import StoredFile
 
 FORMAT = 1
@@ -202,6 +204,13 @@ class RunDirectory:
             return path.stat().st_size == run.log.bytes and sha256(path) == run.log.sha256
         except OSError:  # gone, or no longer readable: as good as never run
             return False
+
+    def read_log(self, run: SeedRun) -> RunLog:
+        """What the log of ``run`` says. A run that went on from a checkpoint repeats steps: the last telling counts."""
+        told = replace(read_log(self.log(run.seed)), seed=run.seed)
+        if all(attempt.get("log") != LOG for attempt in run.earlier):
+            return told
+        return replace(told, curve=tuple({step.step: step for step in told.curve}.values()))
 
     def seeds(self) -> tuple[SeedRun, ...]:
         """Every seed of the plan as it stands, in the plan's order."""

@@ -12,7 +12,6 @@ from reproduce.executors import RayExecutor
 from reproduce.folder import SubmissionFolder, open_folder
 from reproduce.launch import author_launch, parse_launch, requested_processes
 from reproduce.live import Phase, Progress
-from reproduce.logs import read_log
 from reproduce.machine import describe_machine, git_commit, redact
 from reproduce.process import Limits
 from reproduce.ray_seeds import run_on_cluster
@@ -83,7 +82,7 @@ def table_of(directory: RunDirectory) -> SeedTable:
     logs, notes = [], list(plan.notes)
     for run in directory.seeds():
         if directory.finished(run.seed):
-            logs.append(replace(read_log(directory.log(run.seed)), seed=run.seed))
+            logs.append(directory.read_log(run))
             if run.earlier:
                 told = "; ".join(f"{item['state']}: {item['why']}" for item in run.earlier)
                 notes.append(f"seed {run.seed}: finished in attempt {run.attempt} ({told})")

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.live import LogFollower, Progress
-from reproduce.logs import read_log
 from reproduce.rundir import LOG, Plan, RunDirectory, SeedRun, State, open_run_directory
 from reproduce.runlog import RunLog
 from reproduce.statistics import Summary, summarise
@@ -76,7 +75,7 @@ class Watcher:
         stamp = (status.st_mtime_ns, status.st_size)
         if self._logs.get(path, (None, None))[0] != stamp:
             try:
-                self._logs[path] = stamp, read_log(path)
+                self._logs[path] = stamp, directory.read_log(run)
             except InputError:  # a log of no lines yet
                 self._logs[path] = stamp, None
         quiet = max(0.0, time.time() - status.st_mtime) if run.state is State.RUNNING else None

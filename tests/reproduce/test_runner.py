@@ -221,6 +221,7 @@ def test_half_run_seed_is_resumed_where_the_trainer_can(entry: Path, tmp_path: P
     run = RunDirectory(tmp_path / "run").read(2)
     assert run.attempt == 2 and run.earlier[0]["state"] == "lost"
     assert RunDirectory(tmp_path / "run").log(2).read_text().count("seed:2\n") == 2  # both parts in one log
+    assert [step.step for step in RunDirectory(tmp_path / "run").read_log(run).curve] == [1, 2, 3, 4]
 
 
 def test_plan_that_is_not_json_is_unusable_input(entry: Path, tmp_path: Path) -> None:
