@@ -26,11 +26,19 @@ class Evidence:
     runs: tuple[RunLog, ...]
     claims: Claims
     limits: Limits = field(default_factory=Limits)
+    against: str | None = None  # the record to compare with: "record", a pull request, a score
+    changed: tuple[str, ...] | None = None  # paths that the pull request touches; None where no git range is known
 
     @classmethod
-    def of_folder(cls, folder: SubmissionFolder, limits: Limits | None = None) -> Evidence:
+    def of_folder(
+        cls,
+        folder: SubmissionFolder,
+        limits: Limits | None = None,
+        against: str | None = None,
+        changed: tuple[str, ...] | None = None,
+    ) -> Evidence:
         """Read the evidence of a folder."""
-        return cls(folder, read_all(folder), read_claims(folder), limits or Limits())
+        return cls(folder, read_all(folder), read_claims(folder), limits or Limits(), against, changed)
 
     @classmethod
     def of_case(cls, case: Case) -> Evidence:

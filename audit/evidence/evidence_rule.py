@@ -20,6 +20,8 @@ class EvidenceRule(Rule):
     A failure is a finding of the rule's own severity and certainty; a warning one that asks for a reader.
     """
 
+    against: ClassVar[str | None] = None  # what the examples are compared with, for a rule that compares
+    outside: ClassVar[bool] = False  # rests on what no folder holds: its examples name it in a file `.changed`
     limit: ClassVar[str] = ""  # what the gate prints as the limit where it does not depend on options
     order: ClassVar[int] = 50  # place among the lines of the gate: sizes, times, data, metric, claims, process
 

@@ -16,12 +16,13 @@ from reproduce.folder import open_folder
 RULES = list(evidence_rules())
 
 
-def evidence_of(folder: Path, example: Example) -> Evidence:
+def evidence_of(folder: Path, rule: EvidenceRule, example: Example) -> Evidence:
     files = {"train_gpt.py": example} if isinstance(example, str) else example
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
-    return Evidence.of_folder(open_folder(folder))
+    changed = tuple(files[".changed"].split()) if ".changed" in files else None
+    return Evidence.of_folder(open_folder(folder), against=rule.against, changed=changed)
 
 
 def cases(kind: str) -> list:
@@ -34,12 +35,12 @@ def cases(kind: str) -> list:
 
 @pytest.mark.parametrize(("rule", "example"), cases("VALID"))
 def test_a_valid_example_has_no_finding(rule: EvidenceRule, example: Example, tmp_path: Path) -> None:
-    assert list(rule.findings(evidence_of(tmp_path, example))) == []
+    assert list(rule.findings(evidence_of(tmp_path, rule, example))) == []
 
 
 @pytest.mark.parametrize(("rule", "example"), cases("INVALID"))
 def test_an_invalid_example_has_a_finding_of_the_rule(rule: EvidenceRule, example: Example, tmp_path: Path) -> None:
-    findings = list(rule.findings(evidence_of(tmp_path, example)))
+    findings = list(rule.findings(evidence_of(tmp_path, rule, example)))
     assert findings
     assert {finding.rule for finding in findings} == {rule.id}
     assert all(finding.message and finding.reference for finding in findings)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,10 @@ from typer.testing import CliRunner
 from audit.evidence.check import Status
 from audit.evidence.gate import gate, passes
 from audit.evidence.limits import Limits, read_limits
-from audit.finding import AuditResult
+from audit.evidence.records import records, standing
+from audit.evidence.s_scope import changed_paths
+from audit.finding import AuditResult, Basis
+from audit.verdict import Profile
 from golfproof.app import app
 from reproduce.errors import InputError
 from reproduce.folder import SubmissionFolder, open_folder
@@ -139,3 +144,90 @@ def test_the_json_holds_every_line(tmp_path: Path) -> None:
     printed = json.loads(run.output)
     assert printed["passed"] is True
     assert {line["rule"] for line in printed["checks"]} >= {"ART-CAP", "T-TRAIN", "T-EVAL", "E-CLAIM"}
+
+
+def test_the_record_that_stood_on_its_date_is_compared(tmp_path: Path) -> None:
+    folder = submission(tmp_path)
+    (tmp_path / "submission.json").write_text(json.dumps({"name": "entry", "date": "2026-04-06T10:00:00Z"}))
+    line = next(check for check in gate(open_folder(folder.path), against="record") if check.name == "applied bar")
+    assert line.status is Status.WARN  # 1.102 against 1.0856 of #1394
+    assert "#1394" in line.evidence
+    assert line.data["gain"] == pytest.approx(1.085626806 - 1.102, abs=1e-4)
+
+
+def test_a_gain_is_judged_by_both_bars(tmp_path: Path) -> None:
+    checks = gate(submission(tmp_path), against="1.12")
+    assert status(checks, "applied bar") is Status.PASS
+    assert status(checks, "written bar") is Status.PASS
+    checks = gate(submission(tmp_path), against="1.1025")
+    assert status(checks, "applied bar") is Status.PASS
+    assert status(checks, "written bar") is Status.WARN
+
+
+@pytest.mark.parametrize("wanted", ["record", "#99999", "-1", "nan", "best"])
+def test_a_comparison_that_cannot_be_made_is_refused(tmp_path: Path, wanted: str) -> None:
+    with pytest.raises(InputError, match="--against"):
+        gate(submission(tmp_path), against=wanted)
+
+
+def test_every_record_has_the_score_that_the_leaderboard_prints() -> None:
+    for record in records():
+        mean = sum(record.val_bpb) / len(record.val_bpb)
+        assert min(abs(mean - record.score), abs(min(record.val_bpb) - record.score)) < 2.5e-4, record.name
+
+
+def test_the_record_that_stands_is_the_best_before_the_day() -> None:
+    assert standing(date(2026, 3, 18)) is None
+    found = standing(date(2026, 4, 9))
+    assert found is not None and found.pr == 1477
+
+
+def test_a_profile_turns_what_it_tolerates_into_a_warning(tmp_path: Path) -> None:
+    folder = submission(tmp_path, total=16_000_001)
+    policy = Profile("lenient", "", frozenset(Basis), tolerated={"ART-CAP": "merged before"})
+    line = next(check for check in gate(folder, profile=policy) if check.rule == "ART-CAP")
+    assert line.status is Status.WARN
+    assert "merged before" in line.evidence
+
+
+def test_a_basis_that_a_profile_does_not_count_fails_nobody(tmp_path: Path) -> None:
+    policy = Profile("opinion", "", frozenset())
+    assert passes(gate(submission(tmp_path, train=700_000), profile=policy))
+
+
+def repository(folder: Path, paths: list[str]) -> Path:
+    def git(*words: str) -> None:
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(folder), *words],
+            check=True, capture_output=True,
+        )  # fmt: skip
+
+    git("init", "-q")
+    git("commit", "-q", "--allow-empty", "-m", "base")
+    for path in paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_text("x")
+    git("add", "-A")
+    git("commit", "-q", "-m", "entry")
+    return folder
+
+
+def test_a_git_range_shows_what_the_pull_request_touches(tmp_path: Path) -> None:
+    paths = ["records/track_10min_16mb/2026-04-01_A/README.md", "data/new name.py"]
+    found = changed_paths(repository(tmp_path, paths), "HEAD~1..HEAD")
+    assert sorted(found) == sorted(paths)
+
+
+@pytest.mark.parametrize("text", ["HEAD", "--output=x..HEAD", "nowhere..HEAD", ""])
+def test_a_range_that_git_does_not_know_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(InputError):
+        changed_paths(repository(tmp_path, ["a"]), text)
+
+
+@pytest.mark.parametrize("kind", ["junit", "md", "sarif"])
+def test_the_other_formats_name_what_failed(tmp_path: Path, kind: str) -> None:
+    submission(tmp_path, train=700_000)
+    run = CliRunner().invoke(app, ["gate", str(tmp_path), "--no-audit", "--format", kind])
+    assert run.exit_code == 1
+    if kind != "sarif":  # which holds findings of the audit alone
+        assert "training time" in run.output
