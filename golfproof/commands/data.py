@@ -1,4 +1,4 @@
-"""``golfproof data``: where data is cached, building the embedded corpus, downloading the contest's shards."""
+"""``golfproof data``: where data is cached, building, downloading and checking token shards."""
 
 from __future__ import annotations
 
@@ -11,19 +11,24 @@ import typer
 class Source(StrEnum):
     EMBEDDED = "embedded"
     FINEWEB = "fineweb"
+    CHECK = "check"
 
 
 def data(
     source: Source | None = typer.Argument(None, help="What to build or download; without it: what the cache holds."),
+    files: list[Path] = typer.Argument(None, help="check: shards, or folders of shards.", show_default=False),
     variant: str = typer.Option("sp1024", help="fineweb: tokenizer family, sp<size> or byte260."),
     train_shards: int = typer.Option(80, min=0, help="fineweb: training shards of 100 million tokens each (200 MB)."),
     vocab_size: int = typer.Option(1024, help="embedded: pieces of the tokenizer, 256 to 1024."),
 ) -> None:
-    """Show the cache folder, build the embedded corpus, or download the contest's FineWeb shards."""
+    """Show the cache folder, build the embedded corpus, download the contest's FineWeb shards, or check shards."""
     from submission.cache import cache_folder
 
     if source is None:
         _show(cache_folder())
+        return
+    if source is Source.CHECK:
+        _check(files or [])
         return
     if source is Source.EMBEDDED:
         from submission.corpus import embedded
@@ -54,3 +59,19 @@ def _show(folder: Path) -> None:
         size = sum(path.stat().st_size for path in inside)
         split = ", ".join(f"{sum(f'_{kind}_' in p.name for p in inside)} {kind}" for kind in ("train", "val"))
         typer.echo(f"{parent.relative_to(folder)}: {split} shards, {size:,} bytes")
+
+
+def _check(paths: list[Path]) -> None:
+    from submission.data import read_shard
+    from submission.errors import InputError
+
+    if not paths:
+        raise InputError("golfproof data check", "shards, or folders of shards")
+    for path in paths:
+        shards = sorted(path.glob("*.bin")) if path.is_dir() else [path]
+        if not shards:
+            raise InputError(path, "shards named *.bin", "none")
+        for shard in shards:
+            tokens = read_shard(shard)
+            highest = f", ids up to {int(tokens.max())}" if tokens.size else ""
+            typer.echo(f"{shard}: {tokens.size:,} tokens{highest}")
