@@ -27,7 +27,9 @@ class Size:
 
 
 def code_files(root: Path = ROOT) -> tuple[Path, ...]:
-    """Everything that a run of the entry reads of its own: sources and presets."""
+    """Everything that a run of the entry reads of its own: sources and presets, or the one file of a bundle."""
+    if not (root / "__init__.py").exists():
+        return (root / "train_gpt.py",)
     found = [*root.rglob("*.py"), *root.rglob("*.toml")]
     return tuple(sorted(path for path in found if "__pycache__" not in path.parts))
 

@@ -16,6 +16,9 @@ from submission.errors import InputError
 
 PRESETS = Path(__file__).resolve().parent / "presets"
 
+# Settings that a bundle fixed when it left out the code for their other values; none here.
+FROZEN: frozenset[str] = frozenset()
+
 # Settings that do not change what is trained: a run may be resumed with other values.
 PLACES = frozenset(
     {"data_path", "tokenizer_path", "out_dir", "run_id", "checkpoint_every", "resume", "train_log_every"}
@@ -168,6 +171,14 @@ class Config:
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
+def preset_values(name: str) -> dict[str, Any]:
+    """The settings of a preset, its name among them."""
+    path = PRESETS / f"{name}.toml"
+    if not path.is_file():
+        raise InputError(f"preset {name}", "one of " + ", ".join(presets()))
+    return {**_from_toml(path), "preset": name}
+
+
 def presets() -> tuple[str, ...]:
     """Names of the presets that ship."""
     return tuple(sorted(path.stem for path in PRESETS.glob("*.toml")))
@@ -180,14 +191,15 @@ def load_config(preset: str | None = None, environment: Mapping[str, str] | None
         InputError: an unknown preset, a setting that is none, or a value of the wrong type.
     """
     environment = os.environ if environment is None else environment
-    name = preset or environment.get("PRESET") or "tiny"
-    path = PRESETS / f"{name}.toml"
-    if not path.is_file():
-        raise InputError(f"preset {name}", "one of " + ", ".join(presets()))
-    values = {**_from_toml(path), "preset": name}
+    values = preset_values(preset or environment.get("PRESET") or Config.preset)
     for field in dataclasses.fields(Config):
         if field.name != "preset" and field.name.upper() in environment:
-            values[field.name] = _parse(field, environment[field.name.upper()])
+            value = _parse(field, environment[field.name.upper()])
+            if field.name in FROZEN and value != field.default:
+                raise InputError(
+                    f"environment variable {field.name.upper()}", f"{field.default!r}, as bundled", repr(value)
+                )
+            values[field.name] = value
     return Config(**values)
 
 

@@ -15,7 +15,7 @@ from submission.data import read_shard
 from submission.errors import InputError
 
 REPOSITORY = os.environ.get("MATCHED_FINEWEB_REPO_ID", "willdepueoai/parameter-golf")
-PREFIX = os.environ.get("MATCHED_FINEWEB_REMOTE_ROOT_PREFIX", "datasets")
+REMOTE_PREFIX = os.environ.get("MATCHED_FINEWEB_REMOTE_ROOT_PREFIX", "datasets")
 
 Progress = Callable[[int, int, str], None]  # files done, files in all, the one being fetched
 
@@ -38,16 +38,16 @@ def download(
     """
     root = (cache or cache_folder()) / "fineweb"
     folder_name = _dataset_name(variant)
-    manifest_file = fetch(f"{PREFIX}/manifest.json", root, endpoint)
+    manifest_file = fetch(f"{REMOTE_PREFIX}/manifest.json", root, endpoint)
     dataset, tokenizer = _entries(manifest_file, folder_name)
     stats = dataset.get("stats") or {}
     available, val_shards = int(stats.get("files_train") or 0), int(stats.get("files_val") or 0)
     if not 0 <= train_shards <= available:
         raise InputError(f"{variant} on {REPOSITORY}", f"at most {available} training shards", str(train_shards))
-    remote = f"{PREFIX}/datasets/{folder_name}"
+    remote = f"{REMOTE_PREFIX}/datasets/{folder_name}"
     files = [f"{remote}/fineweb_val_{i:06d}.bin" for i in range(val_shards)]
     files += [f"{remote}/fineweb_train_{i:06d}.bin" for i in range(train_shards)]
-    files += [f"{PREFIX}/{tokenizer[key]}" for key in ("model_path", "vocab_path", "path") if tokenizer.get(key)]
+    files += [f"{REMOTE_PREFIX}/{tokenizer[key]}" for key in ("model_path", "vocab_path", "path") if tokenizer.get(key)]
     for done, name in enumerate(files):
         if progress is not None:
             progress(done, len(files), Path(name).name)
@@ -102,7 +102,7 @@ def _local(remote: str, root: Path) -> Path:
     parts = Path(remote).parts
     if ".." in parts or Path(remote).is_absolute():
         raise InputError(f"{REPOSITORY}/{remote}", "a path inside the data set", remote)
-    return root.joinpath(*(parts[1:] if parts[:1] == (PREFIX,) else parts))
+    return root.joinpath(*(parts[1:] if parts[:1] == (REMOTE_PREFIX,) else parts))
 
 
 def _entries(manifest: Path, name: str) -> tuple[dict[str, Any], dict[str, Any]]:

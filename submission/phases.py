@@ -12,7 +12,8 @@ from pathlib import Path
 
 import torch
 
-from submission import accounting, artifact
+from submission.accounting import code_hash, measure, require_fit
+from submission.artifact import load, pack, save
 from submission.config import Config, load_config
 from submission.corpus import embedded
 from submission.data import ByteTable, Tokens, byte_table, read_split, shard_paths, unigram_entropy
@@ -74,14 +75,14 @@ def train_phase(config: Config, world: World) -> Path:
         log(f"gptq:calibrated {len(hessians)} layers on training data in {time.perf_counter() - began:.1f}s")
     if world.main:
         weights = quantise(config, prune(_on_cpu(model), config.prune_fraction), hessians)
-        packed = artifact.pack(config, weights, table)
-        size = accounting.measure(len(packed))
+        packed = pack(config, weights, table)
+        size = measure(len(packed))
         log(f"Serialized model int+zstd: {size.artifact} bytes")
         log(f"Code size: {size.code} bytes")
         log(f"Code size (one packed file): {size.packed_code} bytes")
         log(f"Total submission size int+zstd: {size.total} bytes")
-        accounting.require_fit(size, config.size_limit, path)
-        artifact.save(path, packed)
+        require_fit(size, config.size_limit, path)
+        save(path, packed)
         checkpoint.unlink(missing_ok=True)
     barrier()
     log(f"artifact:{path.name} export_time:{1000 * (time.perf_counter() - began):.0f}ms")
@@ -92,7 +93,7 @@ def evaluate_phase() -> None:
     """Score the artifact on the validation shards; reads no training data and no tokenizer."""
     world = join_world()
     path = Path(os.environ.get("ARTIFACT", ARTIFACT))
-    loaded = artifact.load(path)
+    loaded = load(path)
     loaded = replace(loaded, config=_evaluation_settings(loaded.config))
     data = os.environ.get("DATA_PATH")
     folder = Path(data) if data else embedded(vocab_size=loaded.config.vocab_size).folder
@@ -137,7 +138,7 @@ def _announce(
     count = int(table.count(val[:-1], val[1:]).sum())
     nats, bits = unigram_entropy(val[1:], count / (len(val) - 1))
     device = torch.cuda.get_device_name() if world.device.type == "cuda" else f"cpu threads:{torch.get_num_threads()}"
-    log(f"preset:{config.preset} run_id:{config.run_id} code_sha256:{accounting.code_hash()}")
+    log(f"preset:{config.preset} run_id:{config.run_id} code_sha256:{code_hash()}")
     log(f"Running Python {platform.python_version()} PyTorch {torch.__version__}")
     log(f"val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path={Path(config.tokenizer_path).name}")
     log(f"train_loader:dataset:{paths[0].parent.name} train_shards:{len(paths)}")
@@ -163,7 +164,7 @@ def _output_folder(config: Config) -> Path:
 
 
 def _same_run(path: Path, config: Config) -> bool:
-    return artifact.load(path).config.fingerprint() == config.fingerprint()
+    return load(path).config.fingerprint() == config.fingerprint()
 
 
 def _evaluation_settings(config: Config) -> Config:

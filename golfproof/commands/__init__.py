@@ -5,6 +5,7 @@ from collections.abc import Callable
 from golfproof.commands.audit import audit
 from golfproof.commands.data import data
 from golfproof.commands.demo import demo
+from golfproof.commands.describe import describe
 from golfproof.commands.gate import gate
 from golfproof.commands.pull_request import pull_request
 from golfproof.commands.report import report
@@ -12,4 +13,15 @@ from golfproof.commands.reproduce import reproduce
 from golfproof.commands.rules import rules
 from golfproof.commands.watch import watch
 
-COMMANDS: tuple[Callable[..., None], ...] = (audit, data, demo, gate, pull_request, report, reproduce, rules, watch)
+COMMANDS: tuple[Callable[..., None], ...] = (
+    describe,
+    audit,
+    data,
+    demo,
+    gate,
+    pull_request,
+    report,
+    reproduce,
+    rules,
+    watch,
+)

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from submission.config import from_mapping, load_config, presets
+from submission.config import Config, from_mapping, load_config, presets
 from submission.errors import InputError
 from submission.model import GPT
 
@@ -80,3 +80,19 @@ def test_places_do_not_change_the_fingerprint_and_shapes_do():
 def test_repeated_layers_run_after_the_last_of_them():
     order = load_config("pr745", {}).virtual_layers
     assert order == (0, 1, 2, 3, 4, 5, 4, 5, 6, 7, 8, 9, 10)
+
+
+def test_tiny_has_every_feature_of_legal():
+    tiny, legal, plain = load_config("tiny", {}), load_config("legal", {}), Config()
+    sizes = {"eval_stages", "val_loss_every", "warmup_steps", "train_reserve_seconds", "ttt_epochs", "ttt_last_blocks"}
+    for field in dataclasses.fields(Config):
+        if field.name not in sizes and getattr(legal, field.name) != getattr(plain, field.name):
+            assert getattr(tiny, field.name) != getattr(plain, field.name) or getattr(legal, field.name) == getattr(
+                tiny, field.name
+            ), field.name
+
+
+def test_no_lawful_preset_uses_a_mixture_that_is_none():
+    for preset in ("tiny", "legal"):
+        config = load_config(preset, {})
+        assert (config.mixer, config.eval_tail, config.mixer_update) == ("hedge-normalised", "exact", "scored")

@@ -61,7 +61,7 @@ def dataset(tmp_path_factory):
     return folder, str(model.vocab_size())
 
 
-def start(dataset, out, script=SCRIPT, cwd=None, **extra):
+def start(dataset, out, script=SCRIPT, cwd=None, wait=True, **extra):
     folder, size = dataset
     environment = {
         **{k: v for k, v in os.environ.items() if k not in ("PRESET", "PHASE", "SEED")},
@@ -73,9 +73,18 @@ def start(dataset, out, script=SCRIPT, cwd=None, **extra):
         "OMP_NUM_THREADS": "1",
         **extra,
     }
-    return subprocess.run(
-        [sys.executable, str(script)], env=environment, cwd=cwd, capture_output=True, text=True, check=False
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env=environment,
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
+    if not wait:
+        return process
+    stdout, stderr = process.communicate()
+    return subprocess.CompletedProcess(process.args, process.returncode, stdout, stderr)
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +168,39 @@ def test_unusable_input_is_one_line_and_exit_code_2(dataset, tmp_path, extra, ex
     assert result.stderr.count("\n") == 1
     assert expected in result.stderr
     assert not (tmp_path / "final_model.gpfa").exists()
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_and_ends_with_the_same_artifact(dataset, tmp_path):
+    settings = {"ITERATIONS": "40", "WARMDOWN_ITERS": "20", "TRAIN_LOG_EVERY": "1", "PHASE": "train"}
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert start(dataset, whole, **settings).returncode == 0
+    process = start(dataset, killed, wait=False, **settings)
+    for line in process.stdout:
+        if line.startswith("step:10/"):
+            process.kill()
+            break
+    process.communicate()
+    assert not (killed / "final_model.gpfa").exists()
+    assert (killed / "checkpoint.pt").exists()
+    result = start(dataset, killed, **settings)
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"^resume:step:\d+", result.stdout, re.M)
+    assert "step:1/40 train_loss" not in result.stdout
+    assert (killed / "final_model.gpfa").read_bytes() == (whole / "final_model.gpfa").read_bytes()
+    assert not (killed / "checkpoint.pt").exists()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_other_settings_is_refused_with_the_reason(dataset, tmp_path):
+    settings = {"ITERATIONS": "400", "TRAIN_LOG_EVERY": "1", "PHASE": "train"}
+    process = start(dataset, tmp_path, wait=False, **settings)
+    for line in process.stdout:
+        if line.startswith("step:10/"):
+            process.kill()
+            break
+    process.communicate()
+    result = start(dataset, tmp_path, **{**settings, "MATRIX_LR": "0.5"})
+    assert result.returncode == 2
+    assert "one with other settings" in result.stderr
+    assert "RESUME=0 starts anew" in result.stderr
