@@ -80,7 +80,25 @@ class Case:
     @cached_property
     def headline(self) -> Headline:
         """Which report makes the score, and which losses go into it."""
-        return find_headline(self.timeline, [run.headline.stage for run in self.logs if run.headline is not None])
+        return find_headline(self.timeline, self.claimed_stages, [r.headline.stage for r in self.logs if r.headline])
+
+    @cached_property
+    def claimed_stages(self) -> list[str]:
+        """The stages of the logs whose figure, or whose mean over the runs, is the claimed one."""
+        claimed = self.claims.val_bpb
+        if claimed is None:
+            return []
+        figures: dict[str, list[float]] = {}
+        for run in self.logs:
+            for metric in run.metrics:
+                if metric.val_bpb is not None:
+                    figures.setdefault(metric.stage, []).append(metric.val_bpb)
+        near = 6e-5
+        return [
+            stage
+            for stage, found in figures.items()
+            if abs(sum(found) / len(found) - claimed) <= near or any(abs(f - claimed) <= near for f in found)
+        ]
 
     @cached_property
     def training_breaches(self) -> list[Breach]:

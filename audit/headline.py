@@ -26,15 +26,21 @@ class Headline:
         return bool(self.bits & event.bit)
 
 
-def find_headline(timeline: Timeline, stages: list[str]) -> Headline:
-    """Return the report that the logs name as the headline, else the last one that tells a validation score."""
+def find_headline(timeline: Timeline, claimed: list[str], stages: list[str]) -> Headline:
+    """Return the report of the claimed score, else of the logs' last stage, else the last of a validation score.
+
+    ``claimed`` are the stages for which the logs print the claimed figure, ``stages`` those that the logs end on.
+    """
     told = [
         e
         for e in timeline.of("report")
         if e.active and e.value.bits & NLL and e.value.bits & VAL and e.value.bits & EVENTS
     ]
+    same = [e for e in told if any(prints(e.text, stage) for stage in claimed)]
     named = [e for e in told if any(prints(e.text, stage) for stage in stages)]
-    if named:
+    if same:
+        report, why = same[-1], "the logs give the claimed score for this stage"
+    elif named:
         report, why = named[-1], "the logs name this stage as their last"
     else:
         outside = (

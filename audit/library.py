@@ -620,7 +620,7 @@ def _open(interp: Interpreter, last: str, given: list[Value], named: dict[str, V
     writes = isinstance(mode.const, str) and any(c in mode.const for c in "wax")
     interp.emit("open", node, path, text=text_of(path) or "", mode=mode.const if isinstance(mode.const, str) else "?")
     thing = Buffer(path, not writes)
-    thing.bits = 0 if writes else path.bits & (VAL | TRAIN)
+    thing.bits = 0 if writes else path.bits & (VAL | TRAIN | BYTES)
     return Value(thing.bits, thing=thing)
 
 
@@ -825,7 +825,7 @@ def _world(interp: Interpreter, last: str, given: list[Value], named: dict[str, 
 
 
 def _glob(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
-    return Value(union(given).bits & (VAL | TRAIN))
+    return Value(union(given).bits & (VAL | TRAIN | BYTES))
 
 
 def _path(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
