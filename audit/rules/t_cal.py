@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from audit.events import Event
-from audit.finding import Basis, Finding
+from audit.finding import Basis, Certainty, Finding
 from audit.provenance import TRAIN, VAL
 from audit.rule import Example, Rule
 from audit.rules.examples import trainer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LIMIT = 600.0  # seconds of training
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
+DISPUTED = 4.0  # seconds past that which a kept reserve may miss before it is no reserve
 NEAR_LIMIT = 598.5  # where the log does not time the calibration: training that ran to here left no room for it
 
 _CALIBRATE = """
@@ -76,10 +77,12 @@ class LateCalibration(Rule):
             line, file = (call.line, call.file) if call is not None and len(read.calls) > 1 else (read.line, read.file)
             message = "the model runs on training data for calibration after training has ended"
             changes: dict[str, Any] = {} if late else {"active": False, "because": read.because or why}
+            if late is None:
+                changes = {"certainty": Certainty.MEDIUM}
             yield self.finding(case, read, f"{message}: {why}", line=line, file=file, **changes)
 
-    def late(self, case: Case, trained: int, read: Event) -> tuple[bool, str]:
-        """Say whether the calibration lies outside the training budget, and why."""
+    def late(self, case: Case, trained: int, read: Event) -> tuple[bool | None, str]:
+        """Say whether the calibration lies outside the training budget, and why; None where a reader must decide."""
         between = [
             e for e in case.timeline.of("step") if e.active and trained < e.order < read.order and e.value.bits & VAL
         ]
@@ -91,6 +94,9 @@ class LateCalibration(Rule):
         judged = [late_by_log(run) for run in runs]
         if judged:
             worst = max(judged)
+            kept_back = all((run.train_seconds or 0.0) < LIMIT - 0.1 for run in runs)
+            if kept_back and 0 < worst[0] <= DISPUTED:
+                return None, worst[1]  # a reserve was kept, but too small: merged in #1851 and #1868
             return worst[0] > 0, worst[1]
         limits = [
             e.data.get("limit")
