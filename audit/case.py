@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -127,29 +126,6 @@ class Case:
         """Say whether the counted losses are taken in a loop over documents that the program cut out itself."""
         losses = self.headline.losses
         return bool(losses) and all(any(loop.over == "data" for loop in loss.loops) for loss in losses)
-
-    def functions_on_the_way(self, event: Event) -> Iterator[tuple[ast.AST, str]]:
-        """Yield the functions that were running when an event happened, with their files, the innermost first."""
-        definitions = self.definitions
-        for call in reversed(event.calls):
-            for definition, file in definitions.get(call.function.rsplit(".", 1)[-1], ()):
-                if definition in self.program.called:
-                    yield definition, file
-
-    @cached_property
-    def definitions(self) -> dict[str, list[tuple[ast.AST, str]]]:
-        """All functions of the modules by name, with their files."""
-        found: dict[str, list[tuple[ast.AST, str]]] = {}
-        for module in self.modules:
-            for node in ast.walk(module.tree):
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                    found.setdefault(node.name, []).append((node, module.file))
-        return found
-
-    def file_of(self, function: ast.AST) -> str:
-        """Return the file a function stands in; empty for a lambda."""
-        rows = self.definitions.get(getattr(function, "name", ""), ())
-        return next((file for definition, file in rows if definition is function), "")
 
     def fitted(self, bits: int) -> bool:
         """Say whether a value rests on fresh tensors that an optimiser moved: then that step is the breach."""

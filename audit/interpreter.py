@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Seq
 from typing import Any
 
-from audit import library, tensors
+from audit import library, tensors, windows
 from audit.events import Call, Event, Loop, Timeline
 from audit.folding import fold_binary, fold_compare, fold_unary, truth
 from audit.heap import (
@@ -470,6 +470,8 @@ class Interpreter:
         if times == 0:
             return self.block(node.orelse)
         over = "data" if iterable.bits & (VAL | TRAIN) else "range"
+        if windows.strided(node.iter):
+            self.emit("windows", node, iterable, loop=self.bit("loop", node))
         self.loop(node, node.body, lambda: self.bind_loop(node, iterable), times, over, iterable)
         self.block(node.orelse)
         return False
@@ -1203,6 +1205,8 @@ class Interpreter:
             for i, generator in enumerate(node.generators):
                 source = iterable if i == 0 else self.ev(generator.iter)
                 bit = self.bit("loop", generator)
+                if isinstance(node, ast.ListComp) and windows.strided(generator.iter):
+                    self.emit("windows", node, source, loop=bit)
                 times = library.length(source)
                 over = "data" if source.bits & (VAL | TRAIN) else "range"
                 self.loops = (*self.loops, Loop(bit, node, self.frame.file, times, over))

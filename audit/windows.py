@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 TOTAL, LENGTH, STRIDE = 1000, 64, 16
@@ -22,22 +21,18 @@ class WindowList:
     dropped: int
 
 
-def window_lists(function: ast.AST) -> Iterator[WindowList]:
-    """Yield the window lists of a function whose steps are shorter than their windows."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.ListComp) and len(node.generators) == 1:
-            generator = node.generators[0]
-            span = strided(generator.iter)
-            if span and isinstance(generator.target, ast.Name) and isinstance(node.elt, ast.Name):
-                found = judge(node, generator.target.id, span, generator.ifs)
-                if found is not None:
-                    yield found
-        elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-            span = strided(node.iter)
-            if span and (kept := loop_conditions(node)) is not None:
-                found = judge(node, node.target.id, span, *kept)
-                if found is not None:
-                    yield found
+def window_list(node: ast.AST) -> WindowList | None:
+    """Return the window list that a comprehension or a collecting loop makes, or None where it makes none."""
+    if isinstance(node, ast.ListComp) and len(node.generators) == 1:
+        generator = node.generators[0]
+        span = strided(generator.iter)
+        if span and isinstance(generator.target, ast.Name) and isinstance(node.elt, ast.Name):
+            return judge(node, generator.target.id, span, generator.ifs)
+    elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
+        span = strided(node.iter)
+        if span and (kept := loop_conditions(node)) is not None:
+            return judge(node, node.target.id, span, *kept)
+    return None
 
 
 def strided(node: ast.expr) -> tuple[ast.expr, ast.expr, ast.expr] | None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from audit.finding import Basis, Certainty, Finding, Severity
 from audit.rule import Example, Rule
 from audit.rules.examples import EVALUATION
-from audit.windows import window_lists
+from audit.windows import window_list
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -39,24 +38,17 @@ class Tail(Rule):
     INVALID: ClassVar[tuple[Example, ...]] = (_AGAIN,)
 
     def check(self, case: Case) -> Iterator[Finding]:
-        seen: set[ast.AST] = set()
-        counted = [*case.headline.losses, *case.headline.scores]
-        walked = case.program.called
-        for loss in counted:
-            for function, file in case.functions_on_the_way(loss):
-                if function in seen:
-                    continue
-                seen.add(function)
-                for windows in window_lists(function):
-                    if windows.repeated:
-                        message = (
-                            f"truncated windows at the end score the tail again: {windows.repeated} more than once on "
-                            "a small stream"
-                        )
-                        yield self.finding(case, loss, message, line=windows.line, file=file)
-        for function in walked - seen:
-            for windows in window_lists(function):
-                if windows.repeated and (file := case.file_of(function)):
-                    because = "this scorer does not make the headline"
-                    message = "truncated windows at the end score the tail again"
-                    yield self.place(case, file, windows.line, message, active=False, because=because)
+        used = 0
+        for loss in (*case.headline.losses, *case.headline.scores):
+            used |= loss.value.loops
+        for collecting in case.timeline.of("windows"):
+            windows = window_list(collecting.node)
+            if windows is None or not windows.repeated:
+                continue
+            message = (
+                f"truncated windows at the end score the tail again: {windows.repeated} too many on a small stream"
+            )
+            changes: dict[str, Any] = {}
+            if collecting.active and not used & int(str(collecting.data["loop"])):
+                changes = {"active": False, "because": "these windows do not make the headline"}
+            yield self.finding(case, collecting, message, also=case.headline.scores[:1], **changes)
