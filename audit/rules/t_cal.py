@@ -56,6 +56,16 @@ class LateCalibration(Rule):
     INVALID: ClassVar[tuple[Example, ...]] = (_with_log(trainer(_CALIBRATE), 600_050),)
 
     def check(self, case: Case) -> Iterator[Finding]:
+        found = list(self.in_the_code(case))
+        yield from found
+        if not any(finding.active for finding in found):
+            from audit.evidence.evidence import Evidence
+            from audit.evidence.t_cal import TCal
+
+            yield from TCal().findings(Evidence.of_case(case))
+
+    def in_the_code(self, case: Case) -> Iterator[Finding]:
+        """Readings of training data between training and artifact, each late or not by what log and settings say."""
         steps = [e for e in case.timeline.of("step") if e.active and e.value.bits & TRAIN and not e.value.bits & VAL]
         if not steps:
             return
