@@ -8,6 +8,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+TICKS = os.sysconf("SC_CLK_TCK")
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -17,6 +18,7 @@ class ProcessTree:
     def __init__(self, root: int) -> None:
         self.root = root
         self._members: set[int] = {root}
+        self._seconds: dict[int, float] = {}
 
     def members(self) -> set[int]:
         """Process ids now alive in the tree; one that was re-parented away stays a member."""
@@ -46,9 +48,16 @@ class ProcessTree:
         """
         members = self.members()
         resident = sum(_resident(pid) for pid in members)
+        for pid in members:
+            self._seconds[pid] = max(self._seconds.get(pid, 0.0), _cpu_seconds(pid))
         if resident > exact_above:
             resident = sum(_proportional(pid) for pid in members)
         return len(members), resident
+
+    @property
+    def cpu_seconds(self) -> float:
+        """CPU time of all processes seen so far, as of the last measurement."""
+        return sum(self._seconds.values())
 
     def end(self, grace: float) -> None:
         """SIGTERM the tree, wait up to ``grace`` seconds, then SIGKILL what is left until nothing is."""
@@ -101,6 +110,15 @@ def _parent(pid: int) -> int | None:
         return None
     fields = text[text.rfind(")") + 2 :].split()  # the name before it may hold anything
     return None if fields[0] in "ZX" else int(fields[1])
+
+
+def _cpu_seconds(pid: int) -> float:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return 0.0
+    user, system = text[text.rfind(")") + 2 :].split()[11:13]
+    return (int(user) + int(system)) / TICKS
 
 
 def _resident(pid: int) -> int:

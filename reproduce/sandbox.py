@@ -60,7 +60,8 @@ class SandboxResult:
     """One ended run. ``ended_by`` names the limit that ended it, or is None where the program ended by itself.
 
     ``output`` is standard output and error in order, cut to the last ``Limits.output_bytes``; ``attempts`` what its
-    Python processes tried that the walls forbid, one line each; ``peak_memory_bytes`` as the monitor sampled it.
+    Python processes tried that the walls forbid, one line each; ``peak_memory_bytes`` and ``cpu_seconds`` of all its
+    processes as the monitor sampled them.
     """
 
     command: tuple[str, ...]
@@ -69,6 +70,7 @@ class SandboxResult:
     seconds: float
     ended_by: str | None = None
     peak_memory_bytes: int = 0
+    cpu_seconds: float = 0.0
     attempts: tuple[str, ...] = ()
     sandboxed: bool = True
     limits: Limits = field(default_factory=Limits)
@@ -166,6 +168,7 @@ class Sandbox:
         }
         if record_attempts:
             values["GOLFPROOF_ATTEMPTS"] = str(inside / ATTEMPTS_NAME)
+            values["GOLFPROOF_SHOWN"] = os.pathsep.join(str(path) for path in self.read_only.values())
             values["PYTHONPATH"] = os.pathsep.join(filter(None, (str(watcher_folder()), values.get("PYTHONPATH"))))
         argv = self._limited(command)
         if not self.unsafe:
@@ -179,7 +182,7 @@ class Sandbox:
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
         )  # fmt: skip
         try:
-            output, ended_by, peak = _watch(process, folder, self.limits, started, on_output)
+            output, ended_by, peak, cpu = _watch(process, folder, self.limits, started, on_output)
         finally:
             if not self.unsafe and _drops_root():
                 _give(folder, owner.st_uid, owner.st_gid)
@@ -190,6 +193,7 @@ class Sandbox:
             seconds=time.monotonic() - started,
             ended_by=ended_by or _ended_by_signal(process.returncode),
             peak_memory_bytes=peak,
+            cpu_seconds=cpu,
             attempts=read_attempts(attempts),
             sandboxed=not self.unsafe,
             limits=self.limits,
@@ -225,8 +229,8 @@ class Sandbox:
         for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime"):
             argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         shared = str(self.limits.memory_bytes // 4)
-        argv += ["--proc", "/proc", "--dev", "/dev", "--size", shared, "--tmpfs", "/dev/shm",
-                 "--size", shared, "--tmpfs", "/tmp"]  # fmt: skip
+        argv += ["--proc", "/proc", "--dev", "/dev", "--size", shared, "--perms", "1777", "--tmpfs", "/dev/shm",
+                 "--size", shared, "--perms", "1777", "--tmpfs", "/tmp"]  # fmt: skip
         if self.gpu:
             for device in sorted(Path("/dev").glob("nvidia*")):
                 argv += ["--dev-bind", str(device), str(device)]
@@ -269,8 +273,8 @@ def _watch(
     limits: Limits,
     started: float,
     on_output: Callable[[bytes], None] | None,
-) -> tuple[bytes, str | None, int]:
-    """Collect output and poll the totals until the tree has ended; give output, the limit broken, the peak memory."""
+) -> tuple[bytes, str | None, int, float]:
+    """Collect output and poll the totals until the tree has ended: output, limit broken, peak memory, CPU time."""
     assert process.stdout is not None
     os.set_blocking(process.stdout.fileno(), False)
     tree = ProcessTree(process.pid)
@@ -314,7 +318,7 @@ def _watch(
             if len(kept) < limits.output_bytes:
                 kept += piece
         process.stdout.close()
-    return bytes(kept[-limits.output_bytes :]), ended_by, peak
+    return bytes(kept[-limits.output_bytes :]), ended_by, peak, tree.cpu_seconds
 
 
 def _read(stream: IO[bytes], wait: float) -> bytes:

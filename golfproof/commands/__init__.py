@@ -7,6 +7,7 @@ from golfproof.commands.data import data
 from golfproof.commands.demo import demo
 from golfproof.commands.describe import describe
 from golfproof.commands.gate import gate
+from golfproof.commands.probe import probe
 from golfproof.commands.pull_request import pull_request
 from golfproof.commands.report import report
 from golfproof.commands.reproduce import reproduce
@@ -19,6 +20,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     data,
     demo,
     gate,
+    probe,
     pull_request,
     report,
     reproduce,

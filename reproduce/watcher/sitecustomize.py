@@ -11,13 +11,14 @@ _ORDINARY = (
     *("/usr/", "/lib", "/proc/", "/sys/", "/dev/", "/tmp/", "/etc/ld.so", "/etc/localtime", "/etc/mime.types"),
     *("/etc/nsswitch.conf", "/etc/os-release", "/etc/passwd", "/etc/group", "/etc/host", "/etc/resolv.conf"),
 )
+_SHOWN = os.environ.get("GOLFPROOF_SHOWN", "").split(os.pathsep)  # folders the caller shares
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 _busy = False
 _seen: set[tuple[str, str]] = set()
 
 
 def _ordinary_read(path):
-    prefixes = (*_ORDINARY, _HOME, sys.prefix, sys.base_prefix, __file__.rpartition("/")[0], *sys.path[:1])
+    prefixes = (*_ORDINARY, *_SHOWN, _HOME, sys.prefix, sys.base_prefix, __file__.rpartition("/")[0], *sys.path[:1])
     return path.startswith(tuple(prefix for prefix in prefixes if prefix))
 
 

@@ -74,6 +74,16 @@ def test_nothing_outside_the_writable_folder_can_be_written(tmp_path: Path) -> N
 
 
 @walls
+def test_temporary_files_can_be_made_and_are_gone_afterwards(tmp_path: Path) -> None:
+    source = (
+        "import tempfile; from pathlib import Path; print(tempfile.mkstemp()[1]); Path('/dev/shm/x').write_text('x')"
+    )
+    result = run(tmp_path, source)
+    assert result.ok and result.attempts == () and not Path(result.output.strip()).exists()
+    assert not Path("/dev/shm/x").exists()
+
+
+@walls
 def test_a_shared_folder_can_be_read_but_not_written(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "work").mkdir()

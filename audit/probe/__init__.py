@@ -1,0 +1,1 @@
+"""Run-time experiments: what a submission's own pipeline reports on data whose entropy is known."""

@@ -1,0 +1,145 @@
+"""Shows the noise shards and the tokenizer wherever the trainer looks for the contest's."""
+
+from __future__ import annotations
+
+import builtins
+import fnmatch
+import glob
+import io
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+DATA = Path("/data")
+_SHARD = re.compile(r"(fineweb\w*|docs\w*)_(train|val)(_bytes)?_?[\d*?\[\]-]*\.bin$")
+
+
+class DataFiles:
+    """``folder`` holds fineweb_train_*.bin, fineweb_val_*.bin and <vocabulary>.model."""
+
+    def __init__(self, folder: Path, vocabulary: int) -> None:
+        self.folder, self.vocabulary = folder, vocabulary
+        self.opened: list[tuple[str, str]] = []  # (mode, path)
+
+    def value(self, name: str, submitted: str | None) -> str | None:
+        """What a setting that names data or the tokenizer is set to; None for every other."""
+        if name in ("DATA_PATH", "DATA_DIR_PATH", "DATASET_PATH", "DATASET_DIR"):
+            return str(self.folder)
+        if name in ("TOKENIZER_PATH", "TOKENIZER_FILE", "SP_MODEL", "SP_MODEL_PATH"):
+            return str(self.folder / f"{self.vocabulary}.model")
+        if name == "TOKENIZER_META_PATH":
+            return ""
+        return None
+
+    def locate(self, path: Any) -> Any:
+        """``path``, or our file where that does not exist and is a shard or tokenizer by its name."""
+        if not isinstance(path, (str, os.PathLike)) or os.path.exists(path):  # noqa: PTH110 - Path.exists is patched
+            return path
+        name = os.path.basename(os.fspath(path))  # noqa: PTH119
+        if isinstance(name, bytes):
+            return path
+        if name.endswith(".model"):
+            return self.tokenizer(name)
+        if _SHARD.search(name):
+            matches = self._matching(name)
+            return matches[0] if matches else path
+        return path
+
+    def tokenizer(self, name: str) -> str:
+        """The model of the vocabulary that ``name`` speaks of (fineweb_8192_bpe.model), else of the run's."""
+        for digits in re.findall(r"\d{3,5}", name):
+            if (self.folder / f"{digits}.model").is_file():
+                return str(self.folder / f"{digits}.model")
+        return str(self.folder / f"{self.vocabulary}.model")
+
+    def _matching(self, pattern: str) -> list[str]:
+        kind = "train" if "train" in pattern else "val"
+        bytes_file = "_bytes" in pattern
+        names = sorted(os.listdir(self.folder))  # noqa: PTH208 - Path.glob is patched
+        return [
+            str(self.folder / name)
+            for name in names
+            if fnmatch.fnmatch(name, f"fineweb_{kind}_*.bin") and ("_bytes" in name) == bytes_file
+        ]
+
+    def install(self) -> None:
+        self._patch_glob()
+        self._patch_readers()
+
+    def _patch_glob(self) -> None:
+        find, path_glob = glob.glob, Path.glob
+
+        def plain_glob(pattern: Any, *args: Any, **kwargs: Any) -> list[Any]:
+            found = find(pattern, *args, **kwargs)
+            name = str(pattern).rsplit("/", 1)[-1]
+            return self._without_bytes(found, name) or (self._matching(name) if _SHARD.search(name) else [])
+
+        def method_glob(path: Path, pattern: str, *args: Any, **kwargs: Any) -> Any:
+            found = [str(x) for x in path_glob(path, pattern, *args, **kwargs)]
+            name = pattern.rsplit("/", 1)[-1]
+            found = self._without_bytes(found, name) or (self._matching(name) if _SHARD.search(name) else [])
+            return iter([Path(x) for x in found])
+
+        glob.glob, Path.glob = plain_glob, method_glob
+
+    @staticmethod
+    def _without_bytes(found: list[Any], pattern: str) -> list[Any]:
+        """A pattern such as fineweb_val_*.bin that does not ask for the byte sidecar does not get it."""
+        return found if "bytes" in pattern else [x for x in found if "_val_bytes_" not in str(x)]
+
+    def _told(self, mode: str, function: Any, place: int) -> Any:
+        """torch.save and torch.load, which open files without Python's open."""
+
+        def telling(*args: Any, **kwargs: Any) -> Any:
+            if len(args) > place and isinstance(args[place], (str, os.PathLike)):
+                self.opened.append((mode, os.fspath(args[place])))
+            return function(*args, **kwargs)
+
+        return telling
+
+    def _patch_readers(self) -> None:
+        import numpy as np
+        import sentencepiece
+        import torch
+
+        opener, fromfile, memmap, exists = builtins.open, np.fromfile, np.memmap, Path.exists
+
+        def open_(path: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+            if not any(flag in mode for flag in "wxa+"):
+                path = self.locate(path)
+            if isinstance(path, (str, os.PathLike)) and len(self.opened) < 10_000:
+                self.opened.append((mode, os.fspath(path)))
+            return opener(path, mode, *args, **kwargs)
+
+        def fromfile_(path: Any, *args: Any, **kwargs: Any) -> Any:
+            path = self.locate(path)
+            if isinstance(path, (str, os.PathLike)) and len(self.opened) < 10_000:
+                self.opened.append(("rb", os.fspath(path)))
+            return fromfile(path, *args, **kwargs)
+
+        class Memmap(memmap):
+            def __new__(cls, path: Any, *args: Any, **kwargs: Any) -> Any:
+                return memmap.__new__(cls, located(path), *args, **kwargs)
+
+        located = self.locate
+
+        def exists_(path: Path, **kwargs: Any) -> bool:
+            return exists(path, **kwargs) or located(path) != path
+
+        builtins.open, io.open, np.fromfile, np.memmap = open_, open_, fromfile_, Memmap
+        for mode, name in (("wb", "save"), ("rb", "load")):
+            setattr(torch, name, self._told(mode, getattr(torch, name), 1 if name == "save" else 0))
+        Path.exists = exists_
+
+        processor = sentencepiece.SentencePieceProcessor
+        load, initialise = processor.Load, processor.__init__
+
+        def load_(self: Any, model_file: Any = None, model_proto: Any = None) -> Any:
+            return load(self, str(located(model_file)) if model_file else model_file, model_proto)
+
+        def init_(self: Any, model_file: Any = None, *args: Any, **kwargs: Any) -> None:
+            initialise(self, str(located(model_file)) if model_file else model_file, *args, **kwargs)
+
+        processor.Load = processor.load = load_
+        processor.__init__ = init_

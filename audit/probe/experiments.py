@@ -1,0 +1,252 @@
+"""The experiments: each compares what one or two runs reported with what is possible, and says what it rests on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from audit.probe.bounds import capital, floor, implied_bytes, prefix_floor
+from audit.probe.noise import Stream
+from audit.probe.recording import Explained, Recording
+from reproduce.runlog import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+
+DOUBTFUL_TAIL = 128  # targets that a trainer may drop or count twice at the end: one toy sequence
+MINOR = 0.02  # share of the targets; a tail that is dropped or counted twice stays below it
+
+
+class Status(StrEnum):
+    BREACH = "breach"  # what happened cannot happen in a lawful submission
+    WARNING = "warning"  # a bias, or something a reader should see
+    HOLDS = "holds"
+    UNCHECKED = "unchecked"  # never a pass
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One experiment on one reported figure. ``bound`` and ``measured`` are in the unit that ``message`` names."""
+
+    name: str
+    stage: str
+    status: Status
+    message: str
+    source: str = ""
+    bound: float | None = None
+    measured: float | None = None
+    rules: tuple[str, ...] = ()  # of rules.md: what a breach can be an instance of
+    site: tuple[str, int] | None = None  # the submission's line that made the losses
+    data: dict[str, object] = field(default_factory=dict)
+
+
+FLOOR_RULES = ("C1-SLOT", "C3-TTT", "C3-PREQUANT", "C4-TWOPASS", "C1-HASHKEY", "C2-ENTROPY", "C2-NORM", "C1-ORACLE")
+MASS_RULES = ("C1-HASHKEY", "C2-RATIO", "C2-ENTROPY", "C1-ORACLE", "C2-NORM", "C1-BLEND", "C2-BYTEMIX", "C1-SLOT")
+CAUSAL_RULES = ("C1-SLOT", "C3-TTT", "C3-PREQUANT", "C4-TWOPASS", "C4-EPOCH", "C1-CAUSAL", "D-VALTRAIN", "C1-BOUND")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One reported figure with the losses behind it, where they were found."""
+
+    metric: Metric
+    decimals: int
+    explained: Explained | None
+
+
+def stages(metrics: Sequence[Metric], recording: Recording | None, targets: int) -> tuple[Stage, ...]:
+    """Every figure of a log that has a loss, each once: of lines that differ only in digits printed, the longest."""
+    found: dict[tuple[str, float], Stage] = {}
+    for metric in metrics:
+        if metric.val_loss is None or not math.isfinite(metric.val_loss):
+            continue
+        decimals = _decimals(metric.val_loss)
+        name = metric.stage.removesuffix("_exact")
+        key = (name, round(metric.val_loss, 3))
+        if key in found and found[key].decimals >= decimals:
+            continue
+        explained = recording.explain(metric.val_loss, decimals, targets) if recording is not None else None
+        found[key] = Stage(metric, decimals, explained)
+    return tuple(found.values())
+
+
+def _decimals(value: float) -> int:
+    """Digits after the point that a figure was printed with, as far as they can be told from it."""
+    return max(4, min(8, len(repr(float(value)).partition(".")[2])))
+
+
+def check_floor(stage: Stage, stream: Stream) -> Experiment:
+    """Nobody compresses noise: the reported mean may not lie below the exact price of the tokens it is the mean of."""
+    import numpy as np
+
+    loss, prices = stage.metric.val_loss, stream.nll[1:]
+    assert loss is not None
+    explained = stage.explained
+    if explained is not None and (explained.positions > 0).all():
+        weights = np.bincount(explained.positions - 1, minlength=len(prices)).astype(float)
+        limit, known = floor(prices, weights), "the counted tokens"
+    else:
+        limit, known = prefix_floor(prices, DOUBTFUL_TAIL), "the stream, a dropped or doubled tail allowed for"
+    rounding = 0.5 * 10.0**-stage.decimals
+    breach = loss + rounding < limit.bound
+    return Experiment(
+        "floor", stage.metric.stage, Status.BREACH if breach else Status.HOLDS,
+        f"reported {loss:.4f} nats per token; {known} cost {limit.price:.4f}, luck is worth {limit.margin:.4f}"
+        f" at most (error {limit.error:g})",
+        stream.source, limit.bound, loss, FLOOR_RULES if breach else (), _site(explained),
+        {"price": limit.price, "margin": limit.margin, "error": limit.error, "tokens": limit.tokens},
+    )  # fmt: skip
+
+
+def check_mass(stage: Stage, stream: Stream) -> Experiment:
+    """Probabilities sum to 1: bets on the submission against the source must not win."""
+    explained = stage.explained
+    if explained is None:
+        return _unchecked("normalisation", stage, stream, "the reported mean is the mean of no losses that were seen")
+    once = _first_of_each(explained.positions)
+    if len(once) < len(stream.nll) // 8:
+        return _unchecked("normalisation", stage, stream, "the losses were seen, but not which tokens they belong to")
+    bet = capital(stream.nll[explained.positions[once]], explained.losses[once])
+    return Experiment(
+        "normalisation", stage.metric.stage, Status.BREACH if bet.breach else Status.HOLDS,
+        f"its probabilities sum to {bet.mass:.3f} on average over {bet.tokens} tokens; a bet on that"
+        f" {'won' if bet.log_capital > 0 else 'lost'} {abs(bet.log_capital):.1f} nats (lawful: below"
+        f" {math.log(1 / bet.error):.1f}, error {bet.error:g})",
+        stream.source, math.log(1 / bet.error), bet.log_capital, MASS_RULES if bet.breach else (), _site(explained),
+        {"mass": bet.mass, "stake": bet.stake, "error": bet.error, "tokens": bet.tokens},
+    )  # fmt: skip
+
+
+def check_causality(
+    stage: Stage, flipped: Stage | None, repeated: Stage | None, start: int, stream: Stream
+) -> Experiment:
+    """Change every token from ``start`` on and run again: no score before it may move.
+
+    ``repeated`` is a third run, on the first stream again: scores that move there too move by chance.
+    """
+    import numpy as np
+
+    explained = stage.explained
+    other = flipped.explained if flipped is not None else None
+    if explained is None or other is None:
+        return _unchecked("causality", stage, stream, "the losses behind the reported mean were not seen in both runs")
+    if len(explained.losses) != len(other.losses) or explained.site[1:] != other.site[1:]:
+        return _unchecked("causality", stage, stream, "the two runs scored different numbers of tokens")
+    before = (explained.positions > 0) & (explained.positions < start)
+    if before.sum() < start // 8:
+        return _unchecked("causality", stage, stream, "which losses belong to the unchanged part is not known")
+    if not explained.exact:
+        # Taken in order: where that is so, the first score to move is that of the first changed token.
+        before[np.nonzero(before)[0][-1:]] = False
+    moved = before & (explained.losses != other.losses)
+    count, of = int(moved.sum()), int(before.sum())
+    by_chance = 0
+    if count and repeated is not None:
+        again = repeated.explained
+        if again is None or len(again.losses) != len(explained.losses):
+            return _unchecked("causality", stage, stream, "the same run twice did not score the same tokens")
+        by_chance = int((before & (explained.losses != again.losses)).sum())
+        if by_chance:
+            return _unchecked(
+                "causality", stage, stream,
+                f"{by_chance} of {of} scores move between two runs on the same data: the trainer is not deterministic",
+            )  # fmt: skip
+    largest = float(np.abs(explained.losses - other.losses)[moved].max()) if count else 0.0
+    return Experiment(
+        "causality", stage.metric.stage, Status.BREACH if count else Status.HOLDS,
+        f"tokens from {start} on were changed: {count} of {of} scores before them moved"
+        + (f", by up to {largest:.4f} nats" if count else ""),
+        stream.source, 0.0, float(count), CAUSAL_RULES if count else (), _site(explained),
+        {"start": start, "unchanged": of, "moved": count, "largest_nats": largest, "by_chance": by_chance},
+    )  # fmt: skip
+
+
+def check_bytes(stage: Stage, stream: Stream, counts: np.ndarray) -> Experiment:
+    """Bits per byte must follow from the loss and the known bytes of the tokens, (n,) ``counts`` for the targets."""
+    metric, explained = stage.metric, stage.explained
+    implied = implied_bytes(metric.val_loss, metric.val_bpb) if metric.val_loss and metric.val_bpb else None
+    if implied is None:
+        return _unchecked("bytes", stage, stream, "no loss and bits per byte are reported together")
+    exact = explained is not None and bool((explained.positions > 0).all())
+    expected = float(counts[explained.positions - 1].mean() if exact and explained is not None else counts.mean())
+    digits = min(_decimals(metric.val_bpb or 0.0), stage.decimals)
+    allowed = 10.0**-digits / (metric.val_bpb or 1.0) + 1e-4 if exact else 2 * DOUBTFUL_TAIL / len(counts)
+    off = implied / expected - 1
+    return Experiment(
+        "bytes", metric.stage, Status.BREACH if abs(off) > allowed else Status.HOLDS,
+        f"the figures imply {implied:.4f} bytes per token; the tokens have {expected:.4f} ({100 * off:+.2f} %)",
+        stream.source, expected, implied, ("M-BYTES", "M-SIDECAR") if abs(off) > allowed else (), _site(explained),
+        {"allowed_share": allowed},
+    )  # fmt: skip
+
+
+def check_coverage(stage: Stage, stream: Stream) -> Experiment:
+    """Every validation token scored, once."""
+    import numpy as np
+
+    explained, targets = stage.explained, len(stream.tokens) - 1
+    if explained is None:
+        return _unchecked("coverage", stage, stream, "the losses behind the reported mean were not seen")
+    if explained.exact:
+        times = np.bincount(explained.positions[explained.positions > 0] - 1, minlength=targets)
+        missing, again = int((times == 0).sum()), int((times > 1).sum())
+    else:
+        missing, again = max(targets - len(explained.losses), 0), max(len(explained.losses) - targets, 0)
+    status = Status.WARNING if missing or again else Status.HOLDS
+    return Experiment(
+        "coverage", stage.metric.stage, status,
+        f"{targets} tokens to score: {len(explained.losses)} losses counted, {missing} tokens never, {again} again",
+        stream.source, float(targets), float(len(explained.losses)),
+        (("D-FULL",) if missing > MINOR * targets else ()) + (("M-TAIL",) if again or missing else ()),
+        _site(explained),
+        {"missing": missing, "again": again},
+    )  # fmt: skip
+
+
+def check_isolation(recording: Recording, attempts: Sequence[str]) -> Iterator[Experiment]:
+    """What the evaluation opened after it had read its artifact back, and what the program tried that it may not."""
+    written: set[str] = set()
+    reads: list[str] = []
+    evaluating = False
+    for mode, path in recording.opened:
+        if any(flag in mode for flag in "wxa+"):
+            written.add(path)
+        elif path in written and not path.endswith((".txt", ".log", ".json", ".py")):
+            evaluating = True
+        elif evaluating and "_train_" in path:
+            reads.append(path)
+    if not evaluating:
+        yield Experiment("isolation", "", Status.UNCHECKED, "no artifact was seen to be written and read back")
+    else:
+        yield Experiment(
+            "isolation", "", Status.WARNING if reads else Status.HOLDS,
+            f"after the artifact was read back, {len(reads)} training shards were opened"
+            + (f", first {reads[0]}" if reads else ""),
+            measured=float(len(reads)), bound=0.0, rules=("D-TRAINEVAL",) if reads else (),
+        )  # fmt: skip
+    outward = [a for a in attempts if a.startswith(("connected to", "looked up"))]
+    yield Experiment(
+        "network", "", Status.WARNING if outward else Status.HOLDS,
+        f"ran without a network; it {'; '.join(outward[:3])}" if outward else "ran without a network, asked for none",
+        rules=("ART-SELF",) if outward else (), data={"attempts": list(attempts)[:50]},
+    )  # fmt: skip
+
+
+def _first_of_each(positions: np.ndarray) -> np.ndarray:
+    """Indices of the first loss of each known place, in order of place."""
+    import numpy as np
+
+    known = np.nonzero(positions > 0)[0]
+    _, first = np.unique(positions[known], return_index=True)
+    return known[first]
+
+
+def _site(explained: Explained | None) -> tuple[str, int] | None:
+    return None if explained is None else explained.site[:2]
+
+
+def _unchecked(name: str, stage: Stage, stream: Stream, why: str) -> Experiment:
+    return Experiment(name, stage.metric.stage, Status.UNCHECKED, why, stream.source, site=_site(stage.explained))

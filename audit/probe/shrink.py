@@ -1,0 +1,113 @@
+"""Toy sizes for a trainer's own settings: which names are made small, and how small."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+VOCABULARY = 1024
+SEQ_LEN = 128
+STRIDE = 64
+HEADS = 4
+HEAD_DIM = 16
+MODEL_DIM = HEADS * HEAD_DIM
+STEPS = 10
+BATCH_TOKENS = 2048
+TTT_CHUNK = 1024
+
+
+@dataclass(frozen=True)
+class Toy:
+    """How large a probe run is; ``steps`` of training, ``hash_buckets`` of every n-gram table that can be set."""
+
+    steps: int = STEPS
+    vocabulary: int = VOCABULARY
+    hash_buckets: int = 4096
+
+
+def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
+    """What setting ``name`` is set to, given the submitted value; None leaves it as it is.
+
+    Only sizes, lengths and counts are touched, and only downwards (a switch, a rate or a rule of the evaluation is the
+    submission's own). The value 0, which often means "off" or "as the other one", stays.
+    """
+    text = (default or "").strip().strip("'\"").replace("_", "")
+    number = _number(text)
+    for pattern, value in _RULES:
+        if re.fullmatch(pattern, name):
+            if text and number is None:
+                return None
+            wanted = value(number, toy)
+            if wanted is None or (number is not None and number in (0, wanted)):
+                return None
+            return str(wanted)
+    return None
+
+
+def _number(text: str) -> int | None:
+    try:
+        return int(float(text))
+    except (ValueError, OverflowError):
+        return None
+
+
+def _cap(limit: int) -> Callable[[int | None, Toy], int | None]:
+    return lambda number, toy: limit if number is None or number > limit else None
+
+
+def _kv_heads(number: int | None, toy: Toy) -> int | None:
+    if number is None:
+        return HEADS // 2
+    return {1: 1, 2: 1, 4: HEADS // 2}.get(number, HEADS)
+
+
+def _buckets(number: int | None, toy: Toy) -> int | None:
+    return toy.hash_buckets if number is None or number > toy.hash_buckets else None
+
+
+def _embedding(number: int | None, toy: Toy) -> int | None:
+    return MODEL_DIM if number is None or number >= 512 else min(number, MODEL_DIM // 2)
+
+
+# The first pattern that matches the whole name decides.
+_RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
+    # A kernel that only a GPU runs, where the trainer has a switch for it; one that is not a plain 0 or 1 stays.
+    (r"(USE_)?(FUSED|TRITON|CUTLASS)(_.*)?|.*_(TRITON|CUTLASS)", lambda number, toy: 0 if number == 1 else None),
+    (r"VOCAB_SIZE", lambda number, toy: toy.vocabulary if number is None or number > toy.vocabulary else None),
+    (r"(NUM_ITERATIONS|ITERATIONS|MAX_STEPS|TRAIN_STEPS|NUM_STEPS|TOTAL_STEPS)", lambda number, toy: toy.steps),
+    (r"(WARMUP_STEPS|COMPILE_WARMUP_STEPS)", _cap(1)),
+    (r"(LR_)?WARMUP_(ITERS|ITERATIONS)", _cap(2)),
+    (r"(WARMDOWN_ITERS|WARMDOWN_STEPS|COOLDOWN_ITERS)", lambda number, toy: toy.steps // 2),
+    (r".*MOMENTUM_WARMUP_STEPS", _cap(5)),
+    (r"(VAL_LOSS_EVERY|EVAL_EVERY)", lambda number, toy: None),
+    (r"TRAIN_LOG_EVERY", _cap(10)),
+    (r"(SWA_EVERY|LAWA_FREQ|EMA_EVERY|SWA_INTERVAL|SNAPSHOT_EVERY)", _cap(2)),
+    (r"(RECUR_START_STEP|.*_START_STEP)", _cap(10)),
+    (r"(MODEL_DIM|D_MODEL|HIDDEN_SIZE|N_EMBD|DIM)", lambda number, toy: MODEL_DIM),
+    (r"(NUM_HEADS|N_HEADS|N_HEAD)", lambda number, toy: HEADS),
+    (r"(NUM_KV_HEADS|N_KV_HEADS)", _kv_heads),
+    (r"HEAD_DIM", lambda number, toy: HEAD_DIM),
+    (r"(EMBEDDING_DIM|EMBED_DIM|EMB_DIM)", _embedding),
+    (r"(MLP_HIDDEN|FFN_DIM|MLP_DIM|INTERMEDIATE_SIZE)", _cap(3 * MODEL_DIM)),
+    (r"ROPE_DIMS?", _cap(HEAD_DIM // 2)),
+    (r"(.*_)?(VE|BIGRAM|TRIGRAM|NGRAM|HASH|PLE|INST|CODEBOOK|BOTTLENECK|LATENT)(_HASH)?(_EMBED)?_DIM", _cap(16)),
+    (r"(.*_)?(BIGRAM|TRIGRAM|NGRAM)(_HASH)?_(VOCAB_SIZE|TABLE_SIZE)", _cap(2048)),
+    (r"(.*_)?BIGRAM(_HASH)?_BUCKETS", _cap(2048)),
+    (r".*BUCKETS", _buckets),
+    (r"(.*_)?(SEQ_LEN|SEQLEN|SEQUENCE_LENGTH|CONTEXT_LENGTH|BLOCK_LEN|CTX_LEN|MAX_SEQ_LEN)", _cap(SEQ_LEN)),
+    (r"(.*_)?STRIDE", _cap(STRIDE)),
+    (r"(.*_)?(TRAIN_BATCH_TOKENS|TRAIN_BATCH_SIZE|TOTAL_BATCH_TOKENS|TOTAL_BATCH_SIZE)", _cap(BATCH_TOKENS)),
+    (r"(.*_)?VAL_BATCH_(SIZE|TOKENS)|EVAL_BATCH_TOKENS", _cap(4 * BATCH_TOKENS)),
+    (r"(.*_)?(EVAL|TTT|SLOT|SW|VAL)(_EVAL)?_BATCH(_SEQS|_SIZE|ES)?", _cap(32)),
+    (r"(.*_)?CHUNK_TOKENS|.*_CHUNK_TOKENS", _cap(TTT_CHUNK)),
+    (r"(.*_)?TTT(_.*)?_EPOCHS", _cap(4)),
+    (r"(.*_)?SLOT(_.*)?_STEPS", _cap(8)),
+    (r".*CALIB(RATION)?_(BATCHES|SAMPLES|SEQS|NSAMPLES|NUM_SEQS|TOKENS|N_SEQS|ITERS)", _cap(8)),
+    (r"(AR_.*|SELFGEN.*|.*SELF_GEN.*)_(SEQS|SAMPLES|NUM_SEQS|NSEQS)", _cap(8)),
+    (r"(.*_)?TTT_LORA_RANK", _cap(8)),
+    (r"(TTT_)?PREFIX_DOCS|PHASED_TTT_PREFIX_DOCS", _cap(4)),
+    (r"GRAD_ACCUM_STEPS", _cap(4)),
+    (r"(ZSTD_LEVEL|BROTLI_QUALITY)", _cap(5)),
+    (r"(DISTILL_STEPS|.*BURST_STEPS)", _cap(8)),
+)
