@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +47,7 @@ def collect_folder(
     from reproduce.claims import read_claims
     from reproduce.table import from_logs
 
-    notes = []
+    notes: list[str] = []
     seeds = claims = None
     if audit is None and submission.trainer is None:
         notes.append(f"the code was not audited: {submission.trainer_why or 'no trainer was found'}")
@@ -64,14 +66,17 @@ def collect_folder(
     except InputError as error:
         checks = ()
         notes.append(f"the gate could not be weighed: {error}")
+    notes = [note.replace(f"{submission.path}{os.sep}", "").replace(str(submission.path), ".") for note in notes]
     notes.append("Seeds are read from the submission's own logs; nothing was rerun.")
     modules = Case(submission).modules if audit is not None and audit.findings and source_texts else ()
     return assemble(
         submission.name,
         audit=audit,
         checks=checks,
-        seeds=seeds,
-        claims=claims,
+        seeds=replace(seeds, runs=tuple(replace(run, path=submission.relative(Path(run.path))) for run in seeds.runs))
+        if seeds
+        else None,
+        claims=replace(claims, path=submission.relative(Path(claims.path))) if claims else None,
         notes=notes,
         sources=sources_of(modules),
         link=link,

@@ -127,8 +127,11 @@ def without_excerpts(report: Report) -> Report:
     audit = report.audit
     if audit is not None:
         audit = replace(audit, findings=tuple(_without_excerpt(finding) for finding in audit.findings))
+    seeds = report.seeds
+    if seeds is not None:  # lines of the log stand in its events
+        seeds = replace(seeds, runs=tuple(replace(run, events=()) for run in seeds.runs))
     probes = tuple(_without_excerpt(finding) for finding in report.probes)
-    return replace(report, audit=audit, probes=probes, sources=(), words="")
+    return replace(report, audit=audit, seeds=seeds, probes=probes, sources=(), words="")
 
 
 def _without_excerpt(finding: Finding) -> Finding:

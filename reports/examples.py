@@ -1,0 +1,99 @@
+"""Writes reports/examples, `make examples`: the reports on our own submission and on five public ones.
+
+    python -m reports.examples [--corpus FOLDER]
+
+The public submissions are not in this repository. With --corpus (a folder of theirs by pull request, as
+PULL/TRACK/NAME) their reports are made anew; without it their Markdown is made again from the committed JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from reports import html, markdown
+from reports.collect import collect
+from reports.report import Report, from_json, to_json, without_excerpts
+from reports.write import write_text
+from reproduce.errors import InputError
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "reports" / "examples"
+PULLS = (162, 700, 745, 1384, 1453)
+
+
+def own() -> Report:
+    """The report on this repository's submission, without what differs from run to run."""
+    return _settled(collect(ROOT / "submission", folder="submission", source_texts=False))
+
+
+def of_pull(corpus: Path, number: int) -> Report:
+    """The report on the submission of a pull request: figures, rules, lines and rulings, none of its text.
+
+    Raises InputError where ``corpus`` does not have it.
+    """
+    found = sorted((corpus / str(number)).glob("*/*/"))
+    if not found:
+        raise InputError(corpus / str(number), "a submission as TRACK/NAME")
+    report = without_excerpts(collect(found[0], folder=f"{number}/{found[0].parent.name}", source_texts=False))
+    name = f"Pull request {number}"
+    claims = report.claims and replace(
+        report.claims, name=None, author=None, hardware=None, unread=(), warnings=(), figures={}
+    )
+    audit = report.audit and replace(report.audit, submission=name)
+    return _settled(replace(report, submission=name, audit=audit, claims=claims))
+
+
+def _settled(report: Report) -> Report:
+    audit = report.audit and replace(report.audit, seconds=0.0)
+    return replace(report, audit=audit, generated_by="golfproof")
+
+
+def files(report: Report, name: str, *, page: bool = False) -> dict[str, str]:
+    """The example's files by name."""
+    made = {f"{name}.json": to_json(report) + "\n", f"{name}.md": markdown.render(report)}
+    return made | ({f"{name}.html": html.render(report)} if page else {})
+
+
+def examples(corpus: Path | None = None, folder: Path = EXAMPLES) -> dict[str, str]:
+    """Every example's file with its text; without ``corpus`` the public ones come from the JSON in ``folder``."""
+    made = files(own(), "submission", page=True)
+    for number in PULLS:
+        name = f"pull-{number}"
+        saved = folder / f"{name}.json"
+        if corpus is not None:
+            made |= files(of_pull(corpus, number), name)
+        elif saved.is_file():
+            made |= files(from_json(saved.read_bytes(), str(saved)), name)
+    return made
+
+
+def stale(corpus: Path | None = None, folder: Path = EXAMPLES) -> list[str]:
+    """The example files that differ from what the code makes."""
+    wanted = examples(corpus, folder)
+    return sorted(
+        name
+        for name, text in wanted.items()
+        if not (folder / name).is_file() or (folder / name).read_text(encoding="utf-8") != text
+    )
+
+
+def main() -> None:
+    """Bring the examples up to date."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--corpus", type=Path)
+    options = parser.parse_args()
+    EXAMPLES.mkdir(exist_ok=True)
+    try:
+        made = examples(options.corpus)
+    except InputError as error:
+        parser.exit(2, f"{error}\n")
+    for name, text in made.items():
+        write_text(EXAMPLES / name, text)
+    sys.stdout.write(f"{EXAMPLES}: {len(made)} files\n")
+
+
+if __name__ == "__main__":
+    main()
