@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from reports.report import Report, assemble
+from reports.report import Comparison, Report, assemble
 from reproduce.errors import InputError
 
 if TYPE_CHECKING:
+    from audit.evidence.records import Record
     from audit.finding import AuditResult
+    from reproduce.claims import Claims
     from reproduce.folder import SubmissionFolder
+    from reproduce.table import SeedTable
 
 
 def collect(
@@ -40,9 +43,11 @@ def collect_folder(
 ) -> Report:
     """The report on an opened submission, with an ``audit`` that was made before or a new one; see `collect`."""
     from audit.case import Case
+    from audit.evidence.evidence import Evidence
     from audit.evidence.gate import gate
     from audit.evidence.limits import read_limits
     from audit.run import audit_folder
+    from audit.verdict import read_profile
     from reports.sources import sources_of
     from reproduce.claims import read_claims
     from reproduce.table import from_logs
@@ -61,8 +66,13 @@ def collect_folder(
         seeds = from_logs(submission)
     except InputError as error:
         notes.append(f"no table of seeds: {error}")
+    record = _record(claims)
     try:
-        checks = gate(submission, read_limits(submission.path, {}), audit)
+        limits, policy = read_limits(submission.path, {}), read_profile(profile)
+        evidence = Evidence.of_folder(submission, limits, "record" if record else None)
+        if evidence.non_record:
+            record, evidence = None, replace(evidence, against=None)
+        checks = gate(submission, limits, audit, evidence=evidence, profile=policy)
     except InputError as error:
         checks = ()
         notes.append(f"the gate could not be weighed: {error}")
@@ -77,11 +87,43 @@ def collect_folder(
         if seeds
         else None,
         claims=replace(claims, path=submission.relative(Path(claims.path))) if claims else None,
+        comparison=_comparison(seeds, record),
         notes=notes,
         sources=sources_of(modules),
         link=link,
         folder=folder,
         words=own_words(submission),
+    )
+
+
+def _record(claims: Claims | None) -> Record | None:
+    """The record that stood when the submission was made, if it says when."""
+    from audit.evidence.records import day, standing
+
+    on = day(claims.date) if claims is not None else None
+    return standing(on) if on is not None else None
+
+
+def _comparison(seeds: SeedTable | None, record: Record | None) -> Comparison | None:
+    """The seeds against the record, by the test that the gate uses."""
+    if seeds is None or record is None:
+        return None
+    from audit.evidence.s_sig import compare
+    from reproduce.statistics import summarise
+
+    scores = [run.headline.val_bpb for run in seeds.runs if run.headline and run.headline.val_bpb is not None]
+    if not scores:
+        return None
+    test, summary = compare(scores, record), summarise(record.val_bpb)
+    return Comparison(
+        record=record.label,
+        record_mean=summary.mean,
+        record_std=summary.std,
+        record_n=summary.n,
+        difference=-test.gain,
+        p_value=test.p,
+        test=test.kind,
+        why=test.why,
     )
 
 

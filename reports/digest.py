@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from audit.evidence.check import Status
+from audit.evidence.check import Check, Status
 from audit.finding import Certainty, Finding, Severity, Step
 from reports.report import Comparison, Report
 from reproduce.runlog import RunLog
@@ -146,12 +146,30 @@ def count(value: int | None, missing: str = "-") -> str:
 
 def comparison_sentence(comparison: Comparison) -> str:
     """The seeds against the record, in words."""
-    better = "better" if comparison.difference < 0 else "worse"
-    tested = f", {comparison.test} p = {comparison.p_value:.3g}" if comparison.p_value is not None else ", not testable"
+    better = "below" if comparison.difference < 0 else "above"
+    if comparison.p_value is not None:
+        tested = f"one-sided {comparison.test} test p = {comparison.p_value:.3g}"
+    else:
+        tested = f"not testable: {comparison.why}" if comparison.why else "not testable"
+    runs = f"{comparison.record_n} run{'s' if comparison.record_n != 1 else ''}"
     return (
-        f"{abs(comparison.difference):.4f} bits per byte {better} than {comparison.record} "
-        f"({comparison.record_mean:.4f}, {comparison.record_n} runs){tested}."
+        f"{abs(comparison.difference):.4f} bits per byte {better} the record that stood, {comparison.record} "
+        f"({comparison.record_mean:.4f}, {runs}): {tested}."
     )
+
+
+_STATUS_ORDER = {Status.FAIL: 0, Status.WARN: 1, Status.PASS: 2, Status.UNCHECKED: 3}
+
+
+def decided_checks(report: Report) -> tuple[Check, ...]:
+    """The lines of the gate that could be checked, those that fail first."""
+    decided = [check for check in report.checks if check.status is not Status.UNCHECKED]
+    return tuple(sorted(decided, key=lambda check: _STATUS_ORDER[check.status]))
+
+
+def open_checks(report: Report) -> tuple[Check, ...]:
+    """The lines of the gate that could not be checked."""
+    return tuple(check for check in report.checks if check.status is Status.UNCHECKED)
 
 
 @dataclass(frozen=True)

@@ -84,6 +84,7 @@ def render(report: Report, *, home: str = "") -> str:
         inactive=[_finding(report, found) for found in digest.inactive_findings(report)],
         rows=digest.seed_rows(report),
         summary=report.seeds.summary if report.seeds else None,
+        checks=(*digest.decided_checks(report), *digest.open_checks(report)),
         cards=list(_cards(report)),
         claims=digest.claim_rows(report),
         comparison=digest.comparison_sentence(report.comparison) if report.comparison else "",
@@ -243,21 +244,17 @@ def times(report: Report) -> Markup:
 
 
 def probability_mass(report: Report) -> Markup:
-    """What the submission's probabilities sum to where a probe swept the vocabulary; a lawful scorer stays at 1."""
-    series = []
-    for position, probe in enumerate(report.probes):
-        masses = probe.data.get("mass")
-        if isinstance(masses, (list, tuple)) and masses:
-            points = tuple((float(i), float(mass)) for i, mass in enumerate(masses, 1))
-            series.append(charts.Series(probe.rule, charts.finite(points), position % 8, dots=True))
-    if not series:
-        return Markup("")
-    longest = max(len(one.points) for one in series)
-    series.append(charts.Series("a distribution: 1", ((0.0, 1.0), (float(longest + 1), 1.0)), 7))
-    return charts.lines(
+    """What the submission's probabilities sum to on average, where an experiment measured it; lawful is 1."""
+    measured = [
+        (f"{one.stage or one.name} {position}", one.mass)
+        for position, one in enumerate(report.experiments, 1)
+        if one.mass is not None and charts.is_finite(one.mass)
+    ]
+    return charts.spread(
         "Probability mass over the vocabulary",
-        series,
-        x="probed position",
-        y="sum of probabilities",
-        description="Each dot is the sum of the probabilities that the submission gave to all tokens at one position.",
+        measured,
+        mean=None,
+        interval=None,
+        reference=[("a distribution", 1.0)],
+        unit="sum of probabilities, mean over the probed tokens",
     )

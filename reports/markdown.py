@@ -70,6 +70,7 @@ def _render(report: Report, detail: Detail, *, shortened: bool) -> str | None:
         _head(report, detail),
         _findings(report, detail),
         _gate(report, detail),
+        _experiments(report, detail),
         _seeds(report, detail),
         _claims(report, detail),
         _unchecked(report, detail),
@@ -177,19 +178,47 @@ def _gate(report: Report, detail: Detail) -> Iterator[str]:
         return
     yield "### Gate"
     yield ""
-    yield from _table(
-        ("check", "limit", "actual", "status"),
-        [
-            (
-                markdown(detail.clip(check.name)),
-                markdown(detail.clip(check.limit)),
-                markdown(detail.clip(check.actual)),
-                _STATUS[check.status],
-            )
-            for check in report.checks[: detail.rows]
-        ],
-    )
-    yield from _more(len(report.checks) - detail.rows, "check")
+    decided, undecided = digest.decided_checks(report), digest.open_checks(report)
+    if decided:
+        yield from _table(
+            ("check", "limit", "actual", "status"),
+            [
+                (
+                    markdown(detail.clip(check.name)),
+                    markdown(detail.clip(check.limit)),
+                    markdown(detail.clip(check.actual)),
+                    _STATUS[check.status],
+                )
+                for check in decided[: detail.rows]
+            ],
+        )
+        yield from _more(len(decided) - detail.rows, "check")
+        yield ""
+    if undecided:
+        yield f"<details><summary>{len(undecided)} of {len(report.checks)} checks could not be decided</summary>"
+        yield ""
+        for check in undecided[: detail.rows]:
+            yield f"- {markdown(detail.clip(check.name))}: {markdown(detail.clip(check.actual))}"
+        yield from _more(len(undecided) - detail.rows, "check")
+        yield ""
+        yield "</details>"
+        yield ""
+
+
+_OUTCOME = {"breach": "❌", "warning": "⚠️", "holds": "✅", "unchecked": "❔"}
+
+
+def _experiments(report: Report, detail: Detail) -> Iterator[str]:
+    if not report.experiments:
+        return
+    yield "### Run-time experiments"
+    yield ""
+    for one in report.experiments[: detail.rows]:
+        yield (
+            f"- {_OUTCOME.get(one.status, '❔')} **{markdown(detail.clip(one.name))}** "
+            f"{markdown_code(detail.clip(one.stage), in_table=False)}: {markdown(detail.clip(one.message))}"
+        )
+    yield from _more(len(report.experiments) - detail.rows, "experiment")
     yield ""
 
 

@@ -49,7 +49,24 @@ class Comparison:
     record_n: int
     difference: float  # submission minus record, bits per byte: negative is better
     p_value: float | None
-    test: str = "one-sided Welch"
+    test: str = "Welch"
+    why: str = ""  # why there is no p-value
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run-time experiment: ``measured`` against ``bound``, in the unit that ``message`` names.
+
+    ``mass``: what the submission's probabilities sum to on average over the tokens probed, where that was measured.
+    """
+
+    name: str
+    stage: str
+    status: str  # breach | warning | holds | unchecked
+    message: str
+    bound: float | None = None
+    measured: float | None = None
+    mass: float | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +79,8 @@ class Report:
     seeds: SeedTable | None = None
     claims: Claims | None = None
     comparison: Comparison | None = None
-    probes: tuple[Finding, ...] = ()
+    probes: tuple[Finding, ...] = ()  # what the experiments found
+    experiments: tuple[Experiment, ...] = ()
     notes: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
     link: str = ""  # where the files can be read, e.g. https://github.com/OWNER/REPO/blob/COMMIT/FOLDER
@@ -94,6 +112,7 @@ def assemble(
     claims: Claims | None = None,
     comparison: Comparison | None = None,
     probes: Iterable[Finding] = (),
+    experiments: Iterable[Experiment] = (),
     notes: Iterable[str] = (),
     sources: Iterable[Source] = (),
     link: str = "",
@@ -113,6 +132,7 @@ def assemble(
         claims=claims,
         comparison=comparison,
         probes=tuple(probes),
+        experiments=tuple(experiments),
         notes=tuple(notes),
         sources=tuple(source for source in sources if source.file in cited),
         link=link.rstrip("/"),

@@ -87,3 +87,26 @@ def collect_corpus(
 
 def _noted(report: Report, note: str) -> Report:
     return replace(report, notes=(*report.notes, note))
+
+
+def with_probe(report: Report, path: Path) -> Report:
+    """The report with what `golfproof probe --format json` saved. Raises InputError naming ``path``."""
+    try:
+        raw = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(path, "the JSON of `golfproof probe --format json`", str(error)) from error
+    if not isinstance(raw, dict) or not isinstance(raw.get("experiments"), list):
+        raise InputError(path, "the JSON of `golfproof probe --format json`", "no list of experiments")
+    known = ("name", "stage", "status", "message", "bound", "measured")
+    experiments = [
+        {
+            **{key: one.get(key) for key in known if one.get(key) is not None},
+            "mass": (one.get("data") or {}).get("mass"),
+        }
+        for one in raw["experiments"]
+        if isinstance(one, dict)
+    ]
+    findings = [_with_reference(finding) for finding in raw.get("findings", [])]
+    probed = {"schema": 1, "submission": report.submission, "experiments": experiments, "probes": findings}
+    made = from_json(json.dumps(probed), str(path))
+    return replace(report, experiments=made.experiments, probes=made.probes)

@@ -28,8 +28,14 @@ def render(report: Report) -> RenderableType:
         parts.append(audit_summary(report.audit))
     if report.probes:
         parts.append(findings(report.probes, title="Probes"))
+    if report.experiments:
+        parts.append(Text("Run-time experiments", style="bold"))
+        parts += [
+            Text(f"  {plain(one.status)}  {plain(one.name)} {plain(one.stage)}: {plain(one.message)}")
+            for one in report.experiments
+        ]
     if report.checks:
-        parts.append(gate(report.checks))
+        parts.append(gate((*digest.decided_checks(report), *digest.open_checks(report))))
     if report.seeds is not None:
         parts.append(seeds(report.seeds))
     if report.comparison is not None:

@@ -35,6 +35,9 @@ def report(
         Path | None, typer.Option("--out", "-o", help="File to write; a folder gets report.html, .md, .json and more.")
     ] = None,
     profile: Annotated[str, typer.Option(help="Policy profile for the audit of a folder.")] = "field-guide",
+    probe: Annotated[
+        Path | None, typer.Option(help="Add what `golfproof probe --format json` saved in this file.")
+    ] = None,
     no_excerpts: Annotated[bool, typer.Option("--no-excerpts", help="Quote no line of the submission.")] = False,
     link: Annotated[str, typer.Option(help="Address under which the folder's files can be read.")] = "",
     folder: Annotated[str, typer.Option(help="The folder's place in its repository, for annotations and SARIF.")] = "",
@@ -56,6 +59,10 @@ def report(
     from reports.write import SUFFIXES, write_all, write_text
 
     found = _load(path, profile=profile, link=link, folder=folder)
+    if probe is not None:
+        from reports.results import with_probe
+
+        found = with_probe(found, probe)
     if no_excerpts:
         from reports.report import without_excerpts
 

@@ -8,7 +8,7 @@ import pytest
 
 from audit.evidence.check import Check, Status
 from audit.finding import AuditResult, Basis, Certainty, Finding, Severity, Step
-from reports.report import Comparison, Report, Source, assemble
+from reports.report import Comparison, Experiment, Report, Source, assemble
 from reproduce.claims import Claims, SeedClaim
 from reproduce.runlog import Metric, RunLog
 from reproduce.runlog import Step as LogStep
@@ -115,7 +115,12 @@ def report() -> Report:
             bytes_total=15_867_191,
         ),
         comparison=Comparison("the record of March", 1.1458, 0.0008, 3, -0.0017, 0.31),
-        probes=(finding(rule="C2-NORM", basis=Basis.MEASUREMENT, path=(), data={"mass": [1.0, 1.31, 0.99, 2.4]}),),
+        probes=(finding(rule="C2-NORM", basis=Basis.MEASUREMENT, path=()),),
+        experiments=(
+            Experiment("floor", "final_sliding", "holds", "reported 5.1 nats per token", 5.0, 5.1),
+            Experiment("normalisation", "final_sliding", "breach", "its probabilities sum to 1.458", 3.0, 9.0, 1.458),
+            Experiment("normalisation", "final_roundtrip", "holds", "its probabilities sum to 1.000", 3.0, 0.1, 1.0),
+        ),
         notes=("The seeds were not rerun.",),
         sources=(Source("train_gpt.py", SOURCE, packed=True), Source("unused.py", "x = 1\n")),
         link="https://github.com/someone/parameter-golf/blob/abc123/records/x",

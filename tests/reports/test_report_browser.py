@@ -53,7 +53,7 @@ def middle_of_plot(browser: Page) -> tuple[float, float, float]:
 
 def test_it_logs_no_error_and_asks_the_network_for_nothing(browser: Page, saved: Path) -> None:
     browser.open(saved)
-    assert browser.run("return document.querySelectorAll('.frame.live').length") == 2
+    assert browser.run("return document.querySelectorAll('.frame.live').length") == 1
     assert browser.console() == []
     assert browser.requests() == [saved.as_uri()]
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from audit.evidence.records import standing
+from audit.registry import all_rules
 from golfproof import app as front_door
-from reports.report import Report, to_json
+from reports.report import Report, from_json, to_json
 from reports.write import write_reports
+from reproduce.errors import InputError
 
 
 def run(*arguments: str, stdin: str | None = None) -> tuple[int, str]:
@@ -108,6 +113,46 @@ def test_a_folder_is_reported_without_running_it(submission: Path, tmp_path: Pat
     assert "Mean val_bpb 1.2050" in text
     assert "| artifact" in text or "### Gate" in text
     assert "nothing was rerun" in text
+
+
+def test_a_probe_s_result_is_added(saved: Path, tmp_path: Path) -> None:
+    experiment = {
+        "name": "normalisation",
+        "stage": "s",
+        "status": "breach",
+        "message": "sums to 2",
+        "data": {"mass": 2.0},
+    }
+    found = {"rule": "C2-NORM", "message": "m", "severity": "error", "certainty": "high", "basis": "measurement"}
+    probe = tmp_path / "probe.json"
+    probe.write_text(json.dumps({"experiments": [experiment], "findings": [{**found, "file": "train_gpt.py"}]}))
+    assert run(str(saved), "--probe", str(probe), "-o", str(tmp_path / "new.json"))[0] == 0
+    added = from_json((tmp_path / "new.json").read_text())
+    assert [(one.status, one.mass) for one in added.experiments] == [("breach", 2.0)]
+    assert [(one.rule, bool(one.reference)) for one in added.probes] == [("C2-NORM", "C2-NORM" in all_rules())]
+
+
+def test_an_unusable_probe_s_result_names_the_file(saved: Path, tmp_path: Path) -> None:
+    (tmp_path / "probe.json").write_text("{}")
+    with pytest.raises(InputError, match=r"probe\.json"):
+        run(str(saved), "--probe", str(tmp_path / "probe.json"))
+
+
+def test_the_record_that_stood_is_compared_with(tmp_path: Path) -> None:
+    folder = tmp_path / "ours"
+    folder.mkdir()
+    (folder / "train_gpt.py").write_text("import torch\n")
+    (folder / "submission.json").write_text('{"name": "Ours", "date": "2026-04-09", "val_bpb": 1.08}')
+    for seed, bpb in ((1, 1.0799), (2, 1.08), (3, 1.0801)):
+        log = f"seed:{seed}\nfinal_exact val_loss:{bpb * 2.5831:.8f} val_bpb:{bpb:.8f}\n"
+        (folder / f"train_seed{seed}.log").write_text(log)
+    run(str(folder), "-o", str(tmp_path / "made.json"))
+    comparison = from_json((tmp_path / "made.json").read_text()).comparison
+    assert comparison is not None
+    record = standing(date(2026, 4, 9))
+    assert record is not None
+    assert comparison.record == record.label
+    assert comparison.difference == pytest.approx(1.08 - sum(record.val_bpb) / len(record.val_bpb))
 
 
 def test_every_format_goes_into_a_folder(submission: Path, tmp_path: Path) -> None:

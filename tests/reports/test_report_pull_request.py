@@ -297,12 +297,12 @@ def test_only_the_posting_job_may_write_to_a_pull_request() -> None:
 def test_what_the_action_installs_is_enough_and_without_torch() -> None:
     """The report of a pull request imports nothing of ours that needs more than action/requirements.txt."""
     listed = {line.strip() for line in (ROOT / "action" / "requirements.txt").read_text().splitlines()}
-    assert not listed & {"torch", "pandas", "scipy"}
+    assert not listed & {"torch", "pandas"}
     code = (
         "import sys\n"
         "class Refuse:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in {'torch', 'pandas', 'scipy', 'sentencepiece', 'altair', 'huggingface_hub'}:\n"
+        "        if name.split('.')[0] in {'torch', 'pandas', 'sentencepiece', 'huggingface_hub'}:\n"
         "            raise ImportError('not installed by the action: ' + name)\n"
         "sys.meta_path.insert(0, Refuse())\n"
         "from golfproof.commands.pull_request import pull_request\n"
