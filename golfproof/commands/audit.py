@@ -20,6 +20,9 @@ class AuditFormat(StrEnum):
 def audit(
     paths: list[Path] = typer.Argument(None, help="Submission folders, or their trainer files."),
     corpus: Path | None = typer.Option(None, "--corpus", help="Audit every submission below this folder."),
+    evidence: bool = typer.Option(
+        False, "--evidence", help="With --corpus: weigh logs, claims, sizes and times instead of the code."
+    ),
     jobs: int = typer.Option(0, "--jobs", min=0, help="Processes for --corpus. [one a core]"),
     cache: Path | None = typer.Option(None, "--cache", help="File that remembers results. [a file in ~/.cache]"),
     no_cache: bool = typer.Option(False, "--no-cache", help="Audit everything anew."),
@@ -45,6 +48,13 @@ def audit(
         from golfproof.commands.rules import rules
 
         rules(explain)
+        return
+    if evidence:
+        if corpus is None:
+            raise InputError("--evidence", "--corpus (for one submission: golfproof gate)", "none")
+        from golfproof.commands.evidence import scan as scan_evidence
+
+        scan_evidence(corpus, jobs, format.value)
         return
     if corpus is not None:
         from golfproof.commands.corpus import scan

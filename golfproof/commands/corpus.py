@@ -99,7 +99,7 @@ class _Bar:
 
     def advance(self, done: int, total: int, record: dict) -> None:
         """Show how far the run is, and what the last submission came to."""
-        last = f"{record['submission'][:60]} {record['verdict']}"
+        last = f"{record['submission'][:60]} {record.get('verdict', '')}"
         self._progress.update(self._task, completed=done, total=total, last=last)
 
 
