@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reproduce import guard
-from reproduce.confine import confined, visible_data
+from reproduce.confine import TRIED, confined, visible_data
 from reproduce.durable import sha256, sync
 from reproduce.errors import InputError
 from reproduce.launch import Launch, resolve
@@ -264,21 +264,29 @@ def _judge(result: ProcessResult, log: Path, home: Path) -> tuple[State, str, in
     if shutil.disk_usage(home).free < _ROOM:
         return State.FAILED, "the disk was full when it ended: its log may lack lines", None
     if result.exit_code != 0:
-        return State.FAILED, f"exit code {result.exit_code}: {_last_line(log)}", None
+        return State.FAILED, f"exit code {result.exit_code}: {_cause(log)}", None
     try:
         told = read_log(log)
     except InputError as error:
         return State.FAILED, f"ended with exit code 0, but its log cannot be read: {error}", None
     if told.headline is None or told.headline.val_bpb is None:
-        return State.FAILED, f"ended with exit code 0 without a val_bpb in its log: {_last_line(log)}", None
+        return State.FAILED, f"ended with exit code 0 without a val_bpb in its log: {_cause(log)}", None
     return State.FINISHED, "", told.model_bytes
 
 
-def _last_line(log: Path) -> str:
+def _cause(log: Path) -> str:
+    """Why a run failed: the first error its log names, else its last line."""
+    try:
+        named = [line for line in read_log(log).failures if "ChildFailedError" not in line]  # torchrun's own, after it
+    except InputError:
+        named = []
+    if named:
+        return named[0][:200]
     with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 4096))
-        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[-1][:200] if lines else "nothing was printed"
+        file.seek(max(0, log.stat().st_size - 16384))
+        lines = [line.strip() for line in file.read().decode("utf-8", "replace").splitlines()]
+    said = [line for line in lines if line and not line.startswith(TRIED)]
+    return said[-1][:200] if said else "nothing was printed"
 
 
 def _outputs(work: Path, inputs: tuple[StoredFile, ...]) -> tuple[StoredFile, ...]:

@@ -10,10 +10,13 @@ import json
 import os
 import resource
 import sys
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 ENDED_BY_SANDBOX = 125
+TRIED = "sandbox: it tried:"
 
 
 def confined(
@@ -57,12 +60,25 @@ def _open_files() -> int:
 def main() -> None:
     """Run the command that the specification names; see the module."""
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+    spec = json.loads(sys.argv[1])
+    with tempfile.TemporaryDirectory(prefix="names-") as folder:
+        # torchrun's processes find each other by name; of the machine's own names and resolvers nothing is shown.
+        hosts, switch = Path(folder, "hosts"), Path(folder, "nsswitch.conf")
+        hosts.write_text("127.0.0.1 localhost sandbox\n::1 localhost\n")
+        switch.write_text("hosts: files\n")
+        code = _run(spec, {hosts: Path("/etc/hosts"), switch: Path("/etc/nsswitch.conf")})
+    sys.exit(code)
+
+
+def _run(spec: dict[str, Any], names: dict[Path, Path]) -> int:
     from reproduce.sandbox import GIB, Limits, Sandbox
 
-    spec = json.loads(sys.argv[1])
     box = Sandbox(
         Path(spec["writable"]),
-        read_only={Path(outside): Path(inside) for outside, inside in spec["read_only"].items()},
+        read_only={
+            **names,
+            **{Path(outside): Path(inside) for outside, inside in spec["read_only"].items()},
+        },
         # Time is the harness's to limit. Trainers fork compilers and load workers by the hundred.
         limits=Limits(
             wall_seconds=30 * 24 * 3600.0, memory_bytes=spec["memory_bytes"], processes=2048, folder_bytes=64 * GIB,
@@ -73,11 +89,11 @@ def main() -> None:
     go = ("sh", "-c", 'cd "$1" && shift && exec "$@"', "sh", spec["cwd"], *spec["argv"])
     result = box.run(go, spec["environment"], on_output=_pass_on)
     for attempt in result.attempts:
-        _pass_on(f"sandbox: it tried: {attempt}\n".encode())
+        _pass_on(f"{TRIED} {attempt}\n".encode())
     if result.ended_by is not None:
         _pass_on(f"sandbox: ended by its limit on {result.ended_by}\n".encode())
-        sys.exit(ENDED_BY_SANDBOX)
-    sys.exit(result.returncode if result.returncode >= 0 else 128 - result.returncode)
+        return ENDED_BY_SANDBOX
+    return result.returncode if result.returncode >= 0 else 128 - result.returncode
 
 
 def _pass_on(piece: bytes) -> None:

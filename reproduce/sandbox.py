@@ -226,6 +226,7 @@ class Sandbox:
                 argv += ["--symlink", str(path.readlink()), str(path)]
             elif path.is_dir():
                 argv += ["--ro-bind", str(path), str(path)]
+        argv += ["--dir", "/etc"]  # made for a file alone, it would be closed to all but root
         for name in ("ld.so.cache", "ld.so.conf", "ld.so.conf.d", "alternatives", "localtime"):
             argv += ["--ro-bind-try", f"/etc/{name}", f"/etc/{name}"]
         shared = str(self.limits.memory_bytes // 4)

@@ -52,13 +52,15 @@ def test_strangers_entry_runs_in_the_sandbox_without_network_or_home(entry: Path
     if (reason := refusal()) is not None:
         pytest.skip(reason)
     look = (
-        "import socket\nprint('sees', os.path.exists(os.environ['OUTSIDE']), [n for _, n in socket.if_nameindex()])\n"
+        "import socket\n"
+        "print('sees', os.path.exists(os.environ['OUTSIDE']), [n for _, n in socket.if_nameindex()],"
+        " socket.gethostbyname('localhost'))\n"
     )
     nosy = TRAINER.replace("bad = ", look + "bad = ")
     (entry / "train_gpt.py").write_text(nosy)
     code, printed = call("reproduce", entry, "--seeds", "1", "--env", f"OUTSIDE={entry}", "--out", "boxed")
     assert code == 0, printed
-    assert "sees False ['lo']" in Path("boxed/1/train.log").read_text()
+    assert "sees False ['lo'] 127.0.0.1" in Path("boxed/1/train.log").read_text()
 
 
 def test_failed_seed_makes_the_exit_code_one(entry: Path) -> None:
