@@ -30,7 +30,7 @@ from submission.model import GPT
 from submission.model.state import load_state
 from submission.quantize.plan import Stored
 
-MAGIC, VERSION, LEVEL = b"GPFA", 1, 22
+ARTIFACT_MAGIC, ARTIFACT_VERSION, LEVEL = b"GPFA", 1, 22
 PREFIX = struct.Struct("<4sH32sQ")
 LARGEST_CONTENT = 1 << 30
 TYPES = {"i1": np.int8, "f2": np.float16, "f4": np.float32, "i2": np.int16, "b1": np.bool_}
@@ -75,7 +75,7 @@ def pack(config: Config, weights: Mapping[str, Stored], table: ByteTable) -> byt
         raise InputError("artifact", f"at most {LARGEST_CONTENT} bytes of content", str(len(content)))
     frame = zstandard.ZstdCompressor(level=LEVEL).compress(content)
     body = struct.pack("<Q", len(content)) + frame
-    return MAGIC + struct.pack("<H", VERSION) + hashlib.sha256(body).digest() + body
+    return ARTIFACT_MAGIC + struct.pack("<H", ARTIFACT_VERSION) + hashlib.sha256(body).digest() + body
 
 
 def save(path: Path, data: bytes) -> None:
@@ -106,8 +106,8 @@ def unpack(data: bytes, source: str | Path = "artifact") -> Artifact:
     if len(data) < PREFIX.size:
         raise InputError(source, f"an artifact header of {PREFIX.size} bytes", f"{len(data)} bytes")
     magic, version, digest, size = PREFIX.unpack_from(data)
-    if magic != MAGIC or version != VERSION:
-        raise InputError(source, f"an artifact of version {VERSION}", "another kind of file")
+    if magic != ARTIFACT_MAGIC or version != ARTIFACT_VERSION:
+        raise InputError(source, f"an artifact of version {ARTIFACT_VERSION}", "another kind of file")
     if hashlib.sha256(data[PREFIX.size - 8 :]).digest() != digest:
         raise InputError(source, "the content its checksum names", "a truncated or changed file")
     if size > LARGEST_CONTENT:

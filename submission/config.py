@@ -165,6 +165,12 @@ class Config:
     def head_dim(self) -> int:
         return self.model_dim // self.num_heads
 
+    @property
+    def uses_gptq(self) -> bool:
+        """Whether any rule of the artifact needs calibration inputs."""
+        rules = (self.quant_attn, self.quant_mlp, self.quant_embed, self.quant_other)
+        return any(rule.startswith("gptq") for rule in rules)
+
     def fingerprint(self) -> str:
         """Hash of everything that decides what is trained, so that a checkpoint is not taken for another run's."""
         facts = {k: v for k, v in dataclasses.asdict(self).items() if k not in PLACES}

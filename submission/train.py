@@ -63,7 +63,7 @@ def train(
     if checkpoint is not None and config.resume and checkpoint.exists():
         load_checkpoint(checkpoint, training, config, data)
         log(f"resume:step:{training.step} train_time:{1000 * training.seconds:.0f}ms")
-    if training.qat:
+    if config.late_qat_threshold and training.qat:
         start_qat(model, config)
     compiled = _compiled(model, config, world)
     if config.warmup_steps and world.device.type == "cuda" and training.step == 0:
@@ -115,10 +115,7 @@ def train(
 
 def calibrate(config: Config, model: GPT, paths: tuple[Path, ...], world: World) -> dict[str, Tensor]:
     """Hessians of the linear layers on the first training tokens, where a rule asks for them (PR 700)."""
-    if not any(
-        rule.startswith("gptq")
-        for rule in (config.quant_attn, config.quant_mlp, config.quant_embed, config.quant_other)
-    ):
+    if not config.uses_gptq:
         return {}
     stream = TokenStream(paths)
 

@@ -24,7 +24,7 @@ class CausalSelfAttention(nn.Module):
         self.c_v = CastedLinear(dim, kv_dim)
         self.proj = CastedLinear(dim, dim, zero_init=True)
         self.q_gain = nn.Parameter(torch.full((config.num_heads,), config.qk_gain_init))
-        self.attn_gate = nn.Linear(dim, config.num_heads) if config.gated_attention else None
+        self.attn_gate = open_gates(dim, config.num_heads) if config.gated_attention else None
         self.vr_lambda = nn.Parameter(torch.tensor([0.5, 0.5])) if config.value_residual else None
 
     def forward(
@@ -69,6 +69,14 @@ class CausalSelfAttention(nn.Module):
                 ]
             )
         return self.proj(y.reshape(batch, seq, dim)), values
+
+
+def open_gates(dim: int, heads: int) -> nn.Linear:
+    """One gate a head, almost open at the start: sigmoid(4) = 0.98."""
+    gates = nn.Linear(dim, heads)
+    nn.init.zeros_(gates.weight)
+    nn.init.constant_(gates.bias, 4.0)
+    return gates
 
 
 def without_own_value(y: Tensor, v: Tensor) -> Tensor:

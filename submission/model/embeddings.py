@@ -31,6 +31,7 @@ class BigramHashEmbedding(nn.Module):
         super().__init__()
         self.rows = rows
         self.embed = nn.Embedding(rows, width)
+        nn.init.zeros_(self.embed.weight)
         self.proj = CastedLinear(width, dim, zero_init=True) if width != dim else None
         self.scale = nn.Parameter(torch.tensor(0.05))
 
@@ -54,6 +55,7 @@ class ValueEmbedding(nn.Module):
     def __init__(self, vocab_size: int, width: int, value_dim: int) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocab_size, width)
+        nn.init.normal_(self.embed.weight, std=0.01)
         self.proj = CastedLinear(width, value_dim, zero_init=True) if width != value_dim else None
         self.scale = nn.Parameter(torch.tensor(0.1))
 

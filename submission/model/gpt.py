@@ -10,7 +10,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from submission.config import Config
-from submission.model.attention import CausalSelfAttention
 from submission.model.block import Block
 from submission.model.embeddings import BigramHashEmbedding, SmearGate, ValueEmbedding
 from submission.model.linear import CastedLinear
@@ -163,10 +162,3 @@ def initialise(model: GPT) -> None:
                 nn.init.zeros_(module.weight)
             elif config.init == "orthogonal" and min(module.weight.shape) >= 64:
                 nn.init.orthogonal_(module.weight)
-        elif isinstance(module, BigramHashEmbedding):
-            nn.init.zeros_(module.embed.weight)
-        elif isinstance(module, ValueEmbedding):
-            nn.init.normal_(module.embed.weight, std=0.01)
-        elif isinstance(module, CausalSelfAttention) and module.attn_gate is not None:
-            nn.init.zeros_(module.attn_gate.weight)
-            nn.init.constant_(module.attn_gate.bias, 4.0)

@@ -69,7 +69,7 @@ def _store(config: Config, name: str, weight: Tensor, hessians: Mapping[str, Ten
         known = ", ".join([*RULES, "gptq"])
         raise InputError(f"quantisation of {name}", f"fp16, fp32 or rule:levels with one of {known}", text)
     levels = int(digits)
-    if rule == "gptq":
+    if config.uses_gptq and rule == "gptq":
         hessian = hessians.get(name.removesuffix(".weight"))
         q, scale = search_matrix(weight, levels) if hessian is None else gptq(weight, hessian.cpu(), levels)
     else:

@@ -1,0 +1,1 @@
+"""Writes a contest-ready folder: the modules that a preset needs as one readable file, with its evidence."""
