@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -139,7 +140,7 @@ class Interpreter:
         self.guard_data = 0  # data that decide it
         self.guard_choice = 0  # choices by the loss that decide it
         self.callers_doubt = True
-        self.channels: dict[object, bool] = {}
+        self.channels: dict[ModuleThing, dict[str, int]] = {}
         self.method_kinds: dict[ast.AST, str] = {}
 
     # ------------------------------------------------------------------ running
@@ -148,6 +149,8 @@ class Interpreter:
         """Walk the trainer as the main program; gaps of the timeline tell what could not be followed."""
         before = sys.getrecursionlimit()
         sys.setrecursionlimit(max(before, 12_000))
+        collecting = gc.isenabled()
+        gc.disable()  # values form no garbage cycles worth looking for, and looking takes a fifth of the time
         try:
             self.run_module(self.trainer, "__main__")
         except Exhausted:
@@ -156,6 +159,8 @@ class Interpreter:
             self.timeline.gaps.append("the program nests too deeply to be followed")
         finally:
             sys.setrecursionlimit(before)
+            if collecting:
+                gc.enable()
         return self.timeline
 
     def run_module(self, thing: ModuleThing, name: str) -> None:
@@ -403,16 +408,19 @@ class Interpreter:
 
     def channel_is_logged(self, function: ast.expr) -> bool:
         """Say whether the logs show other texts that the module prints through the same function."""
-        name = ast.unparse(function)
-        found = self.channels.get((self.frame.module, name))
-        if found is None:
-            shown = 0
-            for node in ast.walk(self.frame.module.module.tree):
-                if isinstance(node, ast.Call) and node.args and ast.unparse(node.func) == name:
-                    text = literal(node.args[0])
-                    shown += bool(text and self.witness.saw(text))
-            found = self.channels[self.frame.module, name] = shown >= 3
-        return found
+        if not isinstance(function, ast.Name | ast.Attribute):
+            return False
+        module = self.frame.module
+        shown = self.channels.get(module)
+        if shown is None:
+            shown = self.channels[module] = {}
+            for node in ast.walk(module.module.tree):
+                if not (isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Name | ast.Attribute)):
+                    continue
+                text = literal(node.args[0])
+                if text and self.witness.saw(text):
+                    shown[last_name(node.func)] = shown.get(last_name(node.func), 0) + 1
+        return shown.get(last_name(function), 0) >= 3
 
     def prints(self, function: ast.expr) -> bool:
         """Say whether a call of this would print."""
@@ -1480,6 +1488,11 @@ class Interpreter:
         if value.bits & INTERESTING:
             return value.but(trail=Trail(self.frame.file, node, value.trail))
         return value
+
+
+def last_name(node: ast.Name | ast.Attribute) -> str:
+    """Return the last of dotted names."""
+    return node.id if isinstance(node, ast.Name) else node.attr
 
 
 def literal(node: ast.expr) -> str | None:

@@ -110,7 +110,11 @@ def trail_steps(case: Case, trail: Trail | None, line: int, file: str) -> list[S
     steps: list[Step] = []
     for place in trail.steps() if trail is not None else ():
         at = getattr(place.node, "lineno", 0)
-        if (place.file, at) == (file, line) or (steps and (steps[-1].file, steps[-1].line) == (place.file, at)):
+        if (
+            not at
+            or (place.file, at) == (file, line)
+            or (steps and (steps[-1].file, steps[-1].line) == (place.file, at))
+        ):
             continue
         role = "step" if steps else "source"
         note = "comes from here" if not steps else "passes through"

@@ -22,6 +22,7 @@ class Witness:
         kept = [line for text in texts for line in text.split("\n") if line.strip() not in source_lines]
         self.text = "\n".join(kept)
         self.complete = complete and len(kept) > 5
+        self._known: dict[str, bool | None] = {}
 
     @classmethod
     def of_logs(cls, paths: Iterable[Path], sources: Iterable[str], complete: bool) -> Witness:
@@ -44,6 +45,11 @@ class Witness:
         """Say whether a printed text, unknown parts as NUL, is in the logs; None where it is too short to tell."""
         if not self.text:
             return None
+        if printed not in self._known:
+            self._known[printed] = self._look(printed)
+        return self._known[printed]
+
+    def _look(self, printed: str) -> bool | None:
         pieces = [p.strip() for line in printed.split("\n") for p in line.split("\0")]
         telling = [p for p in pieces if len(p) >= SHORTEST and len(_WORD.findall(p)) >= SHORTEST - 1]
         if not telling:
