@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from audit.interpreter import Interpreter
     from reproduce.claims import Claims
     from reproduce.runlog import RunLog
+
+_TOLD = re.compile(r"`([A-Z][A-Z0-9_]{2,})=([\w./-]+)`")
 
 
 class Case:
@@ -54,14 +57,13 @@ class Case:
         from audit.interpreter import Interpreter
 
         settings = self.settings
+        environment = {**self.told_in_prose(), **settings.environment}
         logged = {
             name: setting.value
             for name, setting in settings.attributes.items()
             if not setting.why.startswith("default") and not any(v in settings.environment for v in setting.variables)
         }
-        interpreter = Interpreter(
-            self.modules, self.trainer, settings.environment, attributes=logged, witness=self.witness
-        )
+        interpreter = Interpreter(self.modules, self.trainer, environment, attributes=logged, witness=self.witness)
         interpreter.run()
         silence(interpreter.timeline, self.witness)
         return interpreter
@@ -70,6 +72,16 @@ class Case:
     def timeline(self) -> Timeline:
         """What the program does, in order."""
         return self.program.timeline
+
+    def told_in_prose(self) -> dict[str, str]:
+        """Settings that the README names in running text as ``X=1``, where no run command and no log gives any."""
+        if self.folder.run_command is not None or self.folder.logs or self.settings.environment:
+            return {}
+        found: dict[str, set[str]] = {}
+        for name, value in _TOLD.findall(self.folder.readme_text):
+            if name in self.settings.configuration.variables:
+                found.setdefault(name, set()).add(value)
+        return {name: values.pop() for name, values in found.items() if len(values) == 1}
 
     @property
     def events(self) -> list[Event]:

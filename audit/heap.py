@@ -133,7 +133,7 @@ class Array(Thing):
 class Sequence(Thing):
     """A list, set, generator or other container; ``items`` while its elements are known, ``element`` joins all."""
 
-    __slots__ = ("counted", "element", "items", "kind", "members")
+    __slots__ = ("counted", "element", "items", "kind", "members", "origin")
 
     def __init__(self, node: ast.AST | None = None, items: list[Value] | None = None, kind: str = "list") -> None:
         super().__init__(node)
@@ -141,6 +141,7 @@ class Sequence(Thing):
         self.element: Value | None = None
         self.members: list[Value] = list(items or [])  # distinct values put in, at most 24
         self.kind = kind
+        self.origin: ast.AST | None = None  # the range it lists
         self.counted = False
 
 

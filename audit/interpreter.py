@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from collections.abc import Sequence as Seq
 from typing import Any
 
-from audit import library, tensors, windows
+from audit import library, tensors
 from audit.events import Call, Event, Loop, Timeline
 from audit.folding import fold_binary, fold_compare, fold_unary, truth
 from audit.heap import (
@@ -275,6 +275,8 @@ class Interpreter:
             return
         left = self.ev(target)
         result = self.binary(node, node.op, left, right)
+        if right.bits & (BYTES | TEXT) and right.bits & VAL and not right.bits & NLL:
+            self.emit("bytes", node, right)
         if isinstance(node.op, ast.Add | ast.Sub):
             bit = self.score_if_nll(node, right)
             result = result.but(bits=result.bits | bit)
@@ -478,8 +480,8 @@ class Interpreter:
         if times == 0:
             return self.block(node.orelse)
         over = "data" if iterable.bits & (VAL | TRAIN) else "range"
-        if windows.strided(node.iter):
-            self.emit("windows", node, iterable, loop=self.bit("loop", node))
+        if (origin := library.origin_of(iterable)) is not None:
+            self.emit("windows", node, iterable, loop=self.bit("loop", node), origin=origin)
         self.loop(node, node.body, lambda: self.bind_loop(node, iterable), times, over, iterable)
         self.block(node.orelse)
         return False
@@ -831,6 +833,8 @@ class Interpreter:
         elif isinstance(thing, Sequence):
             library.put_item(thing, index, value)
         elif isinstance(thing, Array):
+            if value.bits & TEXT and not value.bits & (VAL | COMPARED):
+                self.emit("bytes", node, value)
             if value.bits & NOT_TARGET and not value.bits & (TARGET | NLL | FULL) and thing.bits & NLL:
                 value = value.but(bits=value.bits | self.emit("expert", node, value))
             thing.bits |= value.bits & ~COMPARED | (PREVIOUS if value.bits & SHIFTED else 0)
@@ -1022,6 +1026,15 @@ class Interpreter:
                 bits |= RATIO | self.emit("ratio", node, Value(bits, trail=left.trail), left=left, right=right)
             if left.bits & NLL and left.bits & VAL and right.bits & (BYTES | TEXT):
                 bits |= SPREAD
+            fixed = right.const
+            if (
+                isinstance(fixed, float)
+                and 1.2 < fixed < 8
+                and fixed != int(fixed)
+                and left.bits & NLL
+                and left.bits & VAL
+            ):
+                bits |= self.emit("fixed", node, Value(bits, trail=left.trail), divisor=fixed)
         elif isinstance(op, ast.Pow) and left.bits & NLL and right.bits & (BYTES | TEXT) and bits & VAL:
             bits |= self.emit("spread", node, Value(bits, trail=left.trail or right.trail))
         elif isinstance(op, ast.Add | ast.Sub):
@@ -1213,8 +1226,8 @@ class Interpreter:
             for i, generator in enumerate(node.generators):
                 source = iterable if i == 0 else self.ev(generator.iter)
                 bit = self.bit("loop", generator)
-                if isinstance(node, ast.ListComp) and windows.strided(generator.iter):
-                    self.emit("windows", node, source, loop=bit)
+                if isinstance(node, ast.ListComp) and (origin := library.origin_of(source)) is not None:
+                    self.emit("windows", node, source, loop=bit, origin=origin)
                 times = library.length(source)
                 over = "data" if source.bits & (VAL | TRAIN) else "range"
                 self.loops = (*self.loops, Loop(bit, node, self.frame.file, times, over))

@@ -74,8 +74,8 @@ class Range(Thing):
 
     __slots__ = ("start", "stop", "times")
 
-    def __init__(self, start: Value, stop: Value, times: int | None) -> None:
-        super().__init__()
+    def __init__(self, start: Value, stop: Value, times: int | None, node: ast.AST) -> None:
+        super().__init__(node)
         self.start, self.stop, self.times = start, stop, times
 
 
@@ -183,6 +183,13 @@ def known_items(value: Value) -> tuple[Value, ...] | None:
     return None
 
 
+def origin_of(value: Value) -> ast.Call | None:
+    """Return the call of ``range`` with a step that a range, or a list made of one, comes from."""
+    thing = value.thing
+    origin = thing.node if isinstance(thing, Range) else thing.origin if isinstance(thing, Sequence) else None
+    return origin if isinstance(origin, ast.Call) and len(origin.args) == 3 else None
+
+
 def is_range(value: Value) -> bool:
     """Say whether a value is a ``range``."""
     return isinstance(value.thing, Range)
@@ -202,7 +209,7 @@ def element_of(interp: Interpreter, value: Value, node: ast.AST) -> Value:
     if isinstance(thing, Range):
         at = thing.start.where()
         place = interp.atom("range", node)
-        if at is not None:
+        if at is not None and at.terms:  # a constant start is part of the variable
             place = place.plus(at)
         bits = (thing.start.bits | thing.stop.bits) & ~(TOKEN | MODEL | NLL)
         only = thing.start.const if thing.times == 1 else UNKNOWN
@@ -632,7 +639,9 @@ def _range(interp: Interpreter, last: str, given: list[Value], named: dict[str, 
     if all(type(v.const) is int for v in (start, stop, step)) and step.const:
         times = len(range(start.const, stop.const, step.const))
     loops = start.loops | stop.loops
-    return Value((start.bits | stop.bits) & (RANK | VAL | TRAIN) & RANK, thing=Range(start, stop, times), loops=loops)
+    return Value(
+        (start.bits | stop.bits) & (RANK | VAL | TRAIN) & RANK, thing=Range(start, stop, times, node), loops=loops
+    )
 
 
 def _enumerate(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
@@ -675,6 +684,7 @@ def _same_elements(
         )
     thing = Sequence()
     interp.made(thing, node)
+    thing.origin = origin_of(value)
     if isinstance(value.thing, Sequence):
         for member in value.thing.members:
             append(thing, member)

@@ -170,6 +170,9 @@ def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node
         if len(parts) > 1 and not start.terms and start.constant == 0 and upper.const is None:
             return base.but(loops=loops)
         moved = position.plus(start) if position is not None else start
+        whole_stream = position is None and start == ZERO and not placed and len(parts) == 1
+        if whole_stream and bits & VAL and type(upper.const) is int and upper.const >= 1024:
+            bits |= interp.emit("subset", node, base, tokens=upper.const)
         if not placed:
             if start.constant >= 1 and not past(start):
                 bits = (bits | TARGET) & ~(PAST | CURRENT)

@@ -21,15 +21,15 @@ class WindowList:
     dropped: int
 
 
-def window_list(node: ast.AST) -> WindowList | None:
-    """Return the window list that a comprehension or a collecting loop makes, or None where it makes none."""
+def window_list(node: ast.AST, origin: ast.expr) -> WindowList | None:
+    """Return the window list that a comprehension or a collecting loop makes of a ``range``, if it makes one."""
     if isinstance(node, ast.ListComp) and len(node.generators) == 1:
         generator = node.generators[0]
-        span = strided(generator.iter)
+        span = strided(origin)
         if span and isinstance(generator.target, ast.Name) and isinstance(node.elt, ast.Name):
             return judge(node, generator.target.id, span, generator.ifs)
     elif isinstance(node, ast.For) and isinstance(node.target, ast.Name):
-        span = strided(node.iter)
+        span = strided(origin)
         if span and (kept := loop_conditions(node)) is not None:
             return judge(node, node.target.id, span, *kept)
     return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -42,7 +43,8 @@ class Tail(Rule):
         for loss in (*case.headline.losses, *case.headline.scores):
             used |= loss.value.loops
         for collecting in case.timeline.of("windows"):
-            windows = window_list(collecting.node)
+            origin = collecting.data["origin"]
+            windows = window_list(collecting.node, origin) if isinstance(origin, ast.expr) else None
             if windows is None or not windows.repeated:
                 continue
             message = (

@@ -1,0 +1,35 @@
+"""D-FULL: only a part of the validation tokens is scored; logs count them, the code says which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.evidence.d_full import DFull as LoggedFull
+from audit.finding import Finding
+from audit.rule import Example
+from audit.rules.examples import EVALUATION
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_LOOP = "    for start in range(0, len(held) - 1, 128):\n"
+_FIFTY = "    for turn in range(50):\n        start = turn * 128\n"
+
+
+class Full(LoggedFull):
+    VALID: ClassVar[tuple[Example, ...]] = (*LoggedFull.VALID, EVALUATION)
+    INVALID: ClassVar[tuple[Example, ...]] = (*LoggedFull.INVALID, EVALUATION.replace(_LOOP, _FIFTY))
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        for subset in case.timeline.of("subset"):
+            if case.headline.rests_on(subset):
+                yield self.finding(
+                    case, subset, f"only the first {subset.data['tokens']:,} validation tokens are scored"
+                )
+        for loss in case.headline.losses:
+            moving = [loop for loop in loss.loops if loss.value.loops & loop.bit]
+            if moving and all(loop.times is not None and loop.over == "range" for loop in moving):
+                rounds = " x ".join(str(loop.times) for loop in moving)
+                yield self.finding(case, loss, f"a fixed number of pieces of the validation tokens is scored: {rounds}")
+        yield from super().check(case)
