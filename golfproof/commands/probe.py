@@ -20,7 +20,13 @@ class ProbeFormat(StrEnum):
 
 
 def probe(
-    path: Path = typer.Argument(..., help="Submission folder, or its trainer file."),
+    path: Path | None = typer.Argument(None, help="Submission folder, or its trainer file."),
+    corpus: Path | None = typer.Option(
+        None, "--corpus", help="Probe every submission below this folder: a JSON line each."
+    ),
+    jobs: int = typer.Option(1, "--jobs", min=1, help="Processes for --corpus."),
+    executor: str = typer.Option("local", help="Where --corpus works: local, or ray (machines that see the folder)."),
+    address: str | None = typer.Option(None, help="Of the Ray cluster. [RAY_ADDRESS, else one on this machine]"),
     seed: int = typer.Option(1337, "--seed", min=0, help="Seed of the noise and of the trainer."),
     quick: bool = typer.Option(False, "--quick", help="Stop after the first run if it already broke a bound."),
     steps: int | None = typer.Option(None, "--steps", min=1, max=10_000, help="Training steps of a run. [10]"),
@@ -44,17 +50,30 @@ def probe(
     from audit.probe.launch import PROBE_LIMITS, Launch
     from audit.probe.probe import probe_path
     from audit.probe.shrink import Toy
+    from reproduce.errors import InputError
 
     if unsafe_no_sandbox:
         typer.echo("golfproof: NO SANDBOX: the submission runs with your rights, files and network", err=True)
     toy = Toy() if steps is None else Toy(steps=steps)
     limits = replace(PROBE_LIMITS, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds)
+    launch = Launch(toy=toy, limits=limits, gpu=gpu)
+    if corpus is not None:
+        from audit.probe.corpus import Settings, probe_corpus
+        from reproduce.executors import open_executor
+
+        where = open_executor(executor, workers=jobs, address=address, num_gpus=1.0 if gpu else 0.0)
+        for record in probe_corpus(corpus, where, Settings(seed, launch, quick, unsafe_no_sandbox)):
+            sys.stdout.write(json.dumps(record) + "\n")
+            sys.stdout.flush()
+        return
+    if path is None:
+        raise InputError("golfproof probe", "a submission folder, a trainer file or --corpus", "none")
     result = probe_path(
         path,
         seed=seed,
         keep=keep,
         unsafe=unsafe_no_sandbox,
-        plan=Launch(toy=toy, limits=limits, gpu=gpu),
+        plan=launch,
         quick=quick,
         progress=lambda text: typer.echo(f"  {text} ...", err=True) if sys.stderr.isatty() else None,
     )
