@@ -49,6 +49,20 @@ def visible_data(data: Path, *, hide_training: bool) -> dict[str, str]:
     return {str(path): f"data/{path.relative_to(data).as_posix()}" for path in shown}
 
 
+def require_readable(data: Path) -> None:
+    """Raise InputError for data that the sandbox cannot show: it runs as nobody when we are root."""
+    from reproduce.errors import InputError  # this file is a program too, which finds the package only in main
+
+    if os.geteuid() != 0:
+        return
+    for path in (data, *sorted(data.rglob("*"))):
+        wanted = 0o5 if path.is_dir() else 0o4
+        if path.stat().st_mode & wanted != wanted:
+            raise InputError(
+                path, "data that everybody may read, as the sandbox is nobody", "one only you may read; chmod -R o+rX"
+            )
+
+
 def _memory() -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * 3 // 4
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from reproduce.attempt import Job, end_leftovers, run_attempt
+from reproduce.confine import require_readable
 from reproduce.errors import InputError
 from reproduce.executors import RayExecutor
 from reproduce.folder import SubmissionFolder, open_folder
@@ -97,6 +98,8 @@ def _prepare(
     """What is to be run: the plan that the run directory keeps, and a job for each seed."""
     if not seeds:
         raise InputError("--seeds", "at least one seed, such as 1337,42,7", "none")
+    if options.sandbox and options.data is not None:
+        require_readable(options.data)
     entry = open_folder(folder)
     if entry.trainer is None:
         raise InputError(folder, "a folder with a trainer to run", entry.trainer_why)

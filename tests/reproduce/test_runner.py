@@ -272,3 +272,10 @@ def test_evaluator_in_the_sandbox_sees_no_training_shard(tmp_path: Path) -> None
     log = RunDirectory(tmp_path / "run").log(1).read_text()
     assert "phase train sees ['fineweb_train_000000.bin', 'fineweb_val_000000.bin']" in log
     assert "phase evaluate sees ['fineweb_val_000000.bin']" in log and "artifact weights" in log
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for anybody but root the sandbox reads what its user may read")
+def test_data_that_the_sandbox_could_not_read_are_unusable_input(entry: Path, tmp_path: Path) -> None:
+    (tmp_path / "shards").mkdir(mode=0o700)
+    with pytest.raises(InputError, match="everybody may read"):
+        run_seeds(entry, [1], out=tmp_path / "run", options=Options(sandbox=True, data=tmp_path / "shards"))
