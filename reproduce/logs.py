@@ -66,6 +66,7 @@ class _Run:
         self.source_size = 0
         self.warnings: list[str] = []
         self.failures: list[str] = []
+        self.skipped: tuple[int, str, tuple[int, int | None]] | None = None
         self.in_traceback = False
         self.stopped = False
 
@@ -86,8 +87,14 @@ class _Run:
         low = head.lower()
         step = figures.step_of(head)
         if step is not None and ("loss" in low or "bpb" in low or "time" in low or "lr" in low):
-            self._step(number, head, step)
+            if self.points % self.stride and "val" not in low:
+                self.points += 1  # of a long curve only the points that are kept are read, and the last
+                self.skipped = (number, head, step)
+            else:
+                self.skipped = None
+                self._step(number, head, step)
             return
+        self.catch_up()
         if "bpb" in low or "bits per byte" in low or "bits/byte" in low or "val_loss" in low:
             self._metric(number, head)
         if not self.started:
@@ -101,6 +108,13 @@ class _Run:
             self.gpu = match[0].split("  ")[0].strip(" .-") if match else None
         self._events(number, head, low)
         self._failure(head)
+
+    def catch_up(self) -> None:
+        """Read the last training step, where it was passed over."""
+        if self.skipped is not None:
+            skipped, self.skipped = self.skipped, None
+            self.points -= 1
+            self._step(*skipped)
 
     def _step(self, number: int, line: str, step: tuple[int, int | None]) -> None:
         found = {p.key: p for p in figures.pairs(line)}
@@ -270,6 +284,7 @@ class _Run:
 
     def result(self, path: str) -> RunLog:
         """The run as read."""
+        self.catch_up()
         ended = self.stopped or bool(self.last_step and self.planned and self.last_step.step >= self.planned)
         headline, why = choose(self.metrics, self.last_validation, ended)
         if self.in_traceback:
