@@ -100,7 +100,7 @@ def lines(
         return Markup("")
     x_low, x_high = _bounds([point[0] for point in everything])
     x_high += 0.015 * (x_high - x_low)  # room for the marks at the end of a run
-    y_low, y_high = _bounds(_visible_heights([point[1] for point in everything]))
+    y_low, y_high = _bounds(_heights(everything, x_low + 0.04 * (x_high - x_low)))
     y_low, y_high = y_low - 0.04 * (y_high - y_low), y_high + 0.04 * (y_high - y_low)
     data = {
         "x": plain(x),
@@ -186,13 +186,14 @@ def lines(
     )
 
 
-def _visible_heights(values: Sequence[float]) -> Sequence[float]:
-    """Without the few first losses of a run, whose height would flatten everything after them."""
-    if len(values) < 20:
-        return values
-    usual = sorted(values)[int(0.9 * (len(values) - 1))]
-    # A curve that stays high is no outlier: cut only where the rest lies well below. Zooming in shows what was cut.
-    return [value for value in values if value <= 1.35 * usual] if max(values) > 1.75 * usual > 0 else values
+def _heights(points: Sequence[tuple[float, float]], after: float) -> Sequence[float]:
+    """Without the losses of a run's first steps, where their height would flatten everything after them.
+
+    Zooming in shows what was cut.
+    """
+    values = [y for _, y in points]
+    later = [y for x, y in points if x > after]
+    return later if len(later) >= 5 and max(values) > 1.5 * max(later) > 0 else values
 
 
 def _bounds(values: Sequence[float]) -> tuple[float, float]:

@@ -1,9 +1,10 @@
 """Writes reports/examples, `make examples`: the reports on our own submission and on five public ones.
 
-    python -m reports.examples [--corpus FOLDER]
+    python -m reports.examples [--own REPORT.json] [--corpus FOLDER]
 
-The public submissions are not in this repository. With --corpus (a folder of theirs by pull request, as
-PULL/TRACK/NAME) their reports are made anew; without it their Markdown is made again from the committed JSON.
+Ours is what `golfproof demo` saved, given with --own: it holds the seeds that were trained. The public submissions are
+not in this repository. With --corpus (a folder of theirs by pull request, as PULL/TRACK/NAME) their reports are made
+anew; without it their Markdown is made again from the committed JSON.
 """
 
 from __future__ import annotations
@@ -24,9 +25,22 @@ EXAMPLES = ROOT / "reports" / "examples"
 PULLS = (162, 700, 745, 1384, 1453)
 
 
-def own() -> Report:
-    """The report on this repository's submission, without what differs from run to run."""
-    return _settled(collect(ROOT / "submission", folder="submission", source_texts=False))
+def own(saved: Path) -> Report:
+    """The report on this repository's submission that is saved, without what differs from machine to machine.
+
+    Raises InputError where there is none.
+    """
+    try:
+        report = from_json(saved.read_bytes(), str(saved))
+    except OSError as error:
+        raise InputError(saved, "the report.json of `golfproof demo`", error.strerror or "nothing") from error
+    if report.seeds is not None:
+        runs = (
+            replace(run, path=Path(run.path).name, settings={}, tokenizer=None, dataset=None, events=())
+            for run in report.seeds.runs
+        )
+        report = replace(report, seeds=replace(report.seeds, runs=tuple(runs)))
+    return _settled(replace(report, sources=()))
 
 
 def of_pull(corpus: Path, number: int) -> Report:
@@ -57,9 +71,12 @@ def files(report: Report, name: str, *, page: bool = False) -> dict[str, str]:
     return made | ({f"{name}.html": html.render(report)} if page else {})
 
 
-def examples(corpus: Path | None = None, folder: Path = EXAMPLES) -> dict[str, str]:
-    """Every example's file with its text; without ``corpus`` the public ones come from the JSON in ``folder``."""
-    made = files(own(), "submission", page=True)
+def examples(corpus: Path | None = None, folder: Path = EXAMPLES, saved: Path | None = None) -> dict[str, str]:
+    """Every example's file with its text.
+
+    Without ``corpus`` the public ones come from the JSON in ``folder``, without ``saved`` so does our own.
+    """
+    made = files(own(saved or folder / "submission.json"), "submission", page=True)
     for number in PULLS:
         name = f"pull-{number}"
         saved = folder / f"{name}.json"
@@ -83,11 +100,12 @@ def stale(corpus: Path | None = None, folder: Path = EXAMPLES) -> list[str]:
 def main() -> None:
     """Bring the examples up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--corpus", type=Path)
+    parser.add_argument("--own", type=Path, help="the report.json that `golfproof demo` saved")
+    parser.add_argument("--corpus", type=Path, help="public submissions as PULL/TRACK/NAME")
     options = parser.parse_args()
     EXAMPLES.mkdir(exist_ok=True)
     try:
-        made = examples(options.corpus)
+        made = examples(options.corpus, saved=options.own)
     except InputError as error:
         parser.exit(2, f"{error}\n")
     for name, text in made.items():

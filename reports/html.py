@@ -84,7 +84,8 @@ def render(report: Report, *, home: str = "") -> str:
         inactive=[_finding(report, found) for found in digest.inactive_findings(report)],
         rows=digest.seed_rows(report),
         summary=report.seeds.summary if report.seeds else None,
-        checks=(*digest.decided_checks(report), *digest.open_checks(report)),
+        decided=digest.decided_checks(report),
+        undecided=digest.open_checks(report),
         cards=list(_cards(report)),
         claims=digest.claim_rows(report),
         comparison=digest.comparison_sentence(report.comparison) if report.comparison else "",
@@ -109,16 +110,16 @@ def _step(report: Report, step: Step) -> dict[str, object]:
         "it": step,
         "place": digest.place(step),
         "link": digest.line_link(report, step.file, step.line),
-        "code": _excerpt(report, step.file, step.line, step.excerpt),
+        "code": _excerpt(report, step.file, step.line, step.excerpt, around=1 if step.role == "step" else 3),
     }
 
 
-def _excerpt(report: Report, file: str, line: int | None, otherwise: str) -> Markup:
+def _excerpt(report: Report, file: str, line: int | None, otherwise: str, *, around: int = 3) -> Markup:
     """The lines around it from the report's sources, or the excerpt that the finding carries."""
     if line is not None:
         for source in report.sources:
             if source.file == file:
-                return highlight.excerpt(source.text, line)
+                return highlight.excerpt(source.text, line, around=around)
     if not otherwise.strip():
         return Markup("")
     return highlight.numbered(otherwise.rstrip("\n").split("\n"), line or 1, line or 1)
@@ -151,7 +152,7 @@ def _cards(report: Report) -> Iterator[tuple[str, str, str]]:
         failed = digest.failed_checks(report)
         yield "gate", f"{failed} failed" if failed else "no failure", f"{len(report.checks)} checks"
     if report.audit is not None:
-        yield "findings", str(len(digest.active_findings(report))), f"{len(report.audit.unchecked)} things unchecked"
+        yield "findings", str(len(digest.active_findings(report))), f"{len(report.audit.unchecked)} left unchecked"
 
 
 def _run_name(run: RunLog) -> str:
