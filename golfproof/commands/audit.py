@@ -67,22 +67,21 @@ def audit(
     from audit.run import audit_folder
     from reproduce.folder import open_folder
 
-    results = []
-    for path in paths:
-        folder = open_folder(path)
+    results, folders = [], [open_folder(path) for path in paths]
+    for folder in folders:
         if write_unpacked is not None:
             from audit.unpack import write_unpacked as save
 
             save(Case(folder).modules, write_unpacked)
         results.append(audit_folder(folder, profile, rule or None))
-    show(results, format)
+    show(results, folders, format)
     failing = {"illegal", "review", "unruled"} if strict else {"illegal"}
     if any(result.verdict in failing for result in results):
         raise typer.Exit(1)
 
 
-def show(results: list, format: AuditFormat) -> None:
-    """Print results in one of the formats."""
+def show(results: list, folders: list, format: AuditFormat) -> None:
+    """Print the results on these folders in one of the formats."""
     from dataclasses import asdict
 
     if format is AuditFormat.json:
@@ -101,12 +100,15 @@ def show(results: list, format: AuditFormat) -> None:
         for result in results:
             terminal.show(terminal.audit_summary(result))
         return
+    from audit.case import Case
     from reports.formats import FORMATS
+    from reports.sources import sources_of
 
     name = {"md": "markdown", "sarif": "sarif"}[format.value]
     if name not in FORMATS:
         from reproduce.errors import InputError
 
         raise InputError(f"--format {format.value}", f"one of {', '.join(sorted(FORMATS))}", "no such renderer")
-    for result in results:
-        typer.echo(FORMATS[name](assemble(result.submission, audit=result)))
+    for result, folder in zip(results, folders, strict=True):
+        sources = sources_of(Case(folder).modules) if result.findings else ()
+        typer.echo(FORMATS[name](assemble(result.submission, audit=result, sources=sources)))
