@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.installed
+# With ray and parquet too, nothing is skipped: EXTRAS=test,test-action,test-browser,ray,parquet
+EXTRAS ?= test,test-action,test-browser
+READY := $(VENV)/.installed-$(EXTRAS)
 
-.PHONY: demo test test-ray lint docs examples clean
+.PHONY: demo test lint docs examples clean
 .DELETE_ON_ERROR:
 
 demo: $(READY)
@@ -12,11 +14,6 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/pytest
-
-# What `make test` skips because Ray and pyarrow are extras: among it a cluster of two machines on this one.
-test-ray: $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,ray,parquet]'
-	$(BIN)/pytest tests/reproduce/test_ray_cluster.py tests/reproduce/test_executors.py tests/reproduce/test_compare.py
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -37,9 +34,9 @@ $(READY): pyproject.toml constraints.txt
 	  { echo "golfproof needs Python 3.11 or newer; set PYTHON=/path/to/python3.11" >&2; exit 2; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || \
 	  { echo "Python's venv module is missing: apt-get install python3-venv" >&2; exit 2; }
-	$(PYTHON) -m venv --clear $(VENV)
+	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,test-action,test-browser]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]'
 	@touch $@
 
 clean:

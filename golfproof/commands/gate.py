@@ -42,7 +42,7 @@ def gate(
 ) -> None:
     """One line a check: status, limit, actual and evidence.
 
-    Limits come from the options, else from golfproof.toml or [tool.golfproof] in pyproject.toml at or above PATH,
+    Limits come from the options, else from golfproof.toml or the table tool.golfproof of pyproject.toml at or above PATH,
     else from the contest. Exit code: 0 when nothing fails, 1 when something does, 2 on unusable input.
     """
     from audit.evidence.check import Status
