@@ -42,8 +42,8 @@ def gate(
 ) -> None:
     """One line a check: status, limit, actual and evidence.
 
-    Limits come from the options, else from golfproof.toml or the table tool.golfproof of pyproject.toml at or above PATH,
-    else from the contest. Exit code: 0 when nothing fails, 1 when something does, 2 on unusable input.
+    Limits come from the options, else from golfproof.toml or the table tool.golfproof of pyproject.toml beside or above
+    PATH, else from the contest. Exit code: 0 when nothing fails, 1 when something does, 2 on unusable input.
     """
     from audit.evidence.check import Status
     from audit.evidence.gate import gate as weigh
