@@ -69,7 +69,7 @@ def read_all(folder: SubmissionFolder) -> tuple[RunLog, ...]:
 
 def table_of(folder: SubmissionFolder, runs: Sequence[RunLog], claims: Claims) -> SeedTable:
     """Choose among ``runs`` those that the submission reports; see from_logs for the errors."""
-    if not folder.logs:
+    if not folder.logs and not runs:
         raise InputError(folder.path, "training logs with a final val_bpb", "no log file")
     notes: list[str] = []
     complete = [run for run in runs if run.complete]
