@@ -12,7 +12,7 @@ from audit.headline import Headline, find_headline
 from audit.order import Breach, breaches
 from audit.provenance import INPUT
 from audit.settings import Settings, resolve
-from audit.source import Module, read_sources
+from audit.source import Module, package_name, read_sources
 from audit.witness import Witness, silence
 from reproduce.folder import SubmissionFolder
 
@@ -63,7 +63,14 @@ class Case:
             for name, setting in settings.attributes.items()
             if not setting.why.startswith("default") and not any(v in settings.environment for v in setting.variables)
         }
-        interpreter = Interpreter(self.modules, self.trainer, environment, attributes=logged, witness=self.witness)
+        interpreter = Interpreter(
+            self.modules,
+            self.trainer,
+            environment,
+            attributes=logged,
+            witness=self.witness,
+            package=package_name(self.folder),
+        )
         interpreter.run()
         silence(interpreter.timeline, self.witness)
         return interpreter

@@ -103,6 +103,7 @@ class Interpreter:
         limit: int = STEP_LIMIT,
         attributes: Mapping[str, object] | None = None,
         witness: Witness | None = None,
+        package: str = "",
     ) -> None:
         self.attributes, self.witness = attributes or {}, witness or Witness()
         self.timeline = Timeline()
@@ -113,6 +114,8 @@ class Interpreter:
             name = module.file.removesuffix(".py").replace("/", ".")
             self.modules.setdefault(name, thing)
             self.modules.setdefault(name.rsplit(".", 1)[-1], thing)
+            if package:
+                self.modules.setdefault(f"{package}.{name.removesuffix('.__init__')}", thing)
             if module is trainer:
                 self.trainer = thing
         self.known_bits: dict[object, int] = {}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,6 +20,7 @@ _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import\b|import[ \t]+([\w.]+(?:[ \t]*(?:as[ \t]+\w+)?,[ \t]*[\w.]+)*))", re.M
 )
 _FROM_PACKAGE = re.compile(r"^[ \t]*from[ \t]+(\.+\w*|\w+)[ \t]+import[ \t]+\(?([\w ,\n\t]+)", re.M)
+_WITHIN = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)\.(\w+)", re.M)
 _NAMED_FILE = re.compile(r"""["']([\w./-]{1,100})\.py["']|import_module\(\s*f?["']([\w.]{1,100})["']""")
 
 
@@ -89,6 +92,23 @@ def read_sources(folder: SubmissionFolder) -> tuple[Module, ...]:
     return tuple(modules)
 
 
+def package_name(folder: SubmissionFolder) -> str:
+    """The name under which a folder that is itself a package imports its own modules; empty where it is none.
+
+    It is the name that most of its modules put before that of a neighbour, whatever the folder is called now.
+    """
+    if not (folder.path / "__init__.py").is_file():
+        return ""
+    beside = {helper.stem for helper in folder.helpers} | {helper.parent.name for helper in folder.helpers}
+    votes: Counter[str] = Counter()
+    for path in (folder.trainer, *folder.helpers):
+        if path is None or path.stat().st_size > MAX_SOURCE_BYTES:
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        votes.update({first for first, second in _WITHIN.findall(text) if second in beside} - sys.stdlib_module_names)
+    return votes.most_common(1)[0][0] if votes else ""
+
+
 def read_module(folder: SubmissionFolder, path: Path, role: str = "beside") -> Module:
     """One Python file of the folder, unpacked and parsed; raises InputError where it cannot be read."""
     return _read(folder, path, role)[0]
@@ -146,11 +166,14 @@ def _bytes_of(path: Path) -> bytes:
 def _used_by(modules: list[Module], folder: SubmissionFolder) -> list[Path]:
     """Files of the folder that a text imports, or names as a string ending in .py."""
     by_module: dict[str, Path] = {}
+    package = package_name(folder)
     for helper in reversed(folder.helpers):
         parts = helper.relative_to(folder.path).with_suffix("").parts
         parts = parts[:-1] if parts[-1] == "__init__" else parts
         for start in range(len(parts)):
             by_module[".".join(parts[start:])] = helper
+        if package and parts:
+            by_module[".".join((package, *parts))] = helper
     if not by_module:
         return []
     names: list[str] = []
