@@ -19,7 +19,7 @@ MAX_MODULES = 60
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import\b|import[ \t]+([\w.]+(?:[ \t]*(?:as[ \t]+\w+)?,[ \t]*[\w.]+)*))", re.M
 )
-_FROM_PACKAGE = re.compile(r"^[ \t]*from[ \t]+(\.+\w*|\w+)[ \t]+import[ \t]+\(?([\w ,\n\t]+)", re.M)
+_FROM_PACKAGE = re.compile(r"^[ \t]*from[ \t]+([.\w]+)[ \t]+import[ \t]+\(?([\w ,\n\t]+)", re.M)
 _WITHIN = re.compile(r"^[ \t]*(?:from|import)[ \t]+(\w+)\.(\w+)", re.M)
 _NAMED_FILE = re.compile(r"""["']([\w./-]{1,100})\.py["']|import_module\(\s*f?["']([\w.]{1,100})["']""")
 
