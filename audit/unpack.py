@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 MAX_LAYERS = 60
 _WRAPPER_LINES = 40  # of a script that may be nothing but a wrapper
 HERE = "/repository/records/track/submission"  # where an evaluated program believes it lies
-# What can execute text or another file. A script without any of it runs nothing but itself.
+# What can execute text or another file; a script without any of it runs nothing but itself. Every alternative begins
+# with a letter of its own, so that the search skips from candidate to candidate.
 _RUNS_CODE = re.compile(
-    r"\bexec(?:file|_module|[lv]p?e?)?\s*\(|(?<![\w.])eval\s*\(|\brunpy\b|\b(?:__)?builtins\b|__loader__|load_module|spec_from_|"
-    r"FileLoader|import_module|__import__|\bexec\b(?=\s*[,)=])|FunctionType|runsource|runcode|"
-    r"getattr\s*\(\s*__|globals\s*\(\s*\)\s*\[|subprocess\.\w+\([^)]{0,200}\.py"
+    r"exec(?:(?:file|_module|[lv]p?e?)?\s*\(|\s*[,)=])|eval\s*\(|runpy\b|builtins\b|__loader__|load_module|spec_from_|FileLoader|"
+    r"import_module|__import__|FunctionType|runsource|runcode|getattr\s*\(\s*__|globals\s*\(\s*\)\s*\[|"
+    r"subprocess\.\w+\([^)]{0,200}\.py"
 )
-
 _STARTS_PROCESS = re.compile(
     r"subprocess\.(?:run|call|check_call|check_output|Popen)|os\.(?:system|exec[lv]p?e?|spawn\w+)"
 )
@@ -144,7 +144,13 @@ def unpack(source: bytes | str, name: str, read: Callable[[str], bytes | None] |
 
 def may_run_code(text: str) -> bool:
     """Whether a text could execute other text: a cheap look that spares the plain scripts an evaluation."""
-    return bool(_RUNS_CODE.search(text))
+    for match in _RUNS_CODE.finditer(text):
+        before = text[max(match.start() - 1, 0) : match.start()]
+        a_word = match[0].startswith(("exec", "eval"))
+        # A method named eval is not the function: models have one.
+        if not a_word or not (before.isalnum() or before == "_" or (before == "." and match[0].startswith("eval"))):
+            return True
+    return False
 
 
 def write_unpacked(modules: Iterable[Module], directory: str | Path) -> tuple[Path, ...]:
@@ -369,7 +375,7 @@ def _functions_that_run_code(tree: ast.Module, text: str) -> frozenset[str]:
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
     }
-    found = {name for name, body in bodies.items() if _RUNS_CODE.search(body)}
+    found = {name for name, body in bodies.items() if may_run_code(body)}
     for _ in range(4):
         pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, found)) + r")\b") if found else None
         more = {name for name, body in bodies.items() if name not in found and pattern and pattern.search(body)}
