@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import audit
 from audit.probe.noise import Stream, write_shard
@@ -15,6 +16,9 @@ from audit.probe.shrink import Toy
 from audit.probe.tokenizer import byte_counts, sentencepiece_model
 from reproduce.folder import SubmissionFolder
 from reproduce.sandbox import GIB, MIB, Limits, Sandbox, SandboxResult
+
+if TYPE_CHECKING:
+    import numpy as np
 
 VALIDATION_TOKENS = 8193  # 8,192 targets: whole sequences and whole chunks at every toy size
 TRAIN_TOKENS = 131_072
@@ -61,17 +65,17 @@ class Ran:
     tape: Path | None
 
 
-def write_data(folder: Path, validation: Stream, train: Stream, vocabulary: int) -> None:
-    """Shards, byte sidecar and tokenizer, under the names that the trainers look for."""
+def write_data(folder: Path, validation: np.ndarray, train: Stream, vocabulary: int) -> None:
+    """Shards (``validation`` is their tokens), byte sidecar and tokenizer, under the names that the trainers look for."""
     folder.mkdir(parents=True, exist_ok=True)
     size = len(train.tokens) // TRAIN_SHARDS
     for shard in range(TRAIN_SHARDS):
         tokens = train.tokens[shard * size : (shard + 1) * size]
         write_shard(folder / f"fineweb_train_{shard:06d}.bin", tokens)
-    write_shard(folder / "fineweb_val_000000.bin", validation.tokens)
+    write_shard(folder / "fineweb_val_000000.bin", validation)
     import numpy as np
 
-    counts = np.concatenate([[0], byte_counts(validation.tokens, vocabulary)])
+    counts = np.concatenate([[0], byte_counts(validation, vocabulary)])
     write_shard(folder / "fineweb_val_bytes_000000.bin", counts)
     for size in {vocabulary, 1024, 2048, 4096, 8192}:
         (folder / f"{size}.model").write_bytes(sentencepiece_model(size))

@@ -133,18 +133,18 @@ ALIASES = 16
 KINDS = ("uniform", "zipf", "spike", "alias", "markov", "repeating")
 
 
-def flip_tail(stream: Stream, other: Stream, start: int) -> Stream:
-    """``stream`` before ``start``, ``other`` from there on; every token from ``start`` on that can differ does.
+def flip_tail(stream: Stream, seed: int, start: int, vocabulary: int) -> np.ndarray:
+    """(n,) tokens: ``stream`` before ``start``; from there on others, none as it was, BOS where BOS was.
 
-    Both must come from the same source of independent tokens, for the price of a token must not depend on those before.
+    They are drawn from another law (uniform), so that a program that learns from them learns something else.
     """
     import numpy as np
 
-    if stream.source not in ("uniform", "zipf", "spike", "alias") or stream.source != other.source:
-        raise ValueError("expected two streams of the same independent source")
-    tokens = np.concatenate([stream.tokens[:start], other.tokens[start:]])
-    nll = np.concatenate([stream.nll[:start], other.nll[start:]])
-    return Stream(stream.source, tokens, nll)
+    tokens = stream.tokens.astype(np.int64)
+    shift = np.random.default_rng([seed, 99]).integers(1, vocabulary - FIRST_ORDINARY, size=len(tokens))
+    other = FIRST_ORDINARY + (tokens - FIRST_ORDINARY + shift) % (vocabulary - FIRST_ORDINARY)
+    changed = (np.arange(len(tokens)) >= start) & (tokens >= FIRST_ORDINARY)
+    return np.where(changed, other, tokens).astype(np.uint16)
 
 
 def write_shard(path: Path, tokens: np.ndarray) -> None:

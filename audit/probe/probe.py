@@ -139,23 +139,19 @@ def submitted(folder: SubmissionFolder) -> tuple[dict[str, str], tuple[str, ...]
     return environment, settings.arguments
 
 
-def streams(seed: int, vocabulary: int) -> tuple[Stream, Stream, Stream]:
-    """Validation, validation with its tail changed, and training, all of one source."""
+def streams(seed: int, vocabulary: int) -> tuple[Stream, Stream]:
+    """Validation and training, of one source."""
     source = Source(SOURCE, vocabulary)
-    validation = source.draw(VALIDATION_TOKENS, seed)
-    return (
-        validation,
-        flip_tail(validation, source.draw(VALIDATION_TOKENS, seed + 1), FLIP_AT),
-        source.draw(TRAIN_TOKENS, seed + 2),
-    )
+    return source.draw(VALIDATION_TOKENS, seed), source.draw(TRAIN_TOKENS, seed + 1)
 
 
 def _runs(
     folder: SubmissionFolder, root: Path, plan: Launch, quick: bool, tell: Callable[[str], None]
 ) -> dict[str, Run]:
     vocabulary = plan.toy.vocabulary
-    validation, flipped, train = streams(plan.seed, vocabulary)
-    write_data(root / "data", validation, train, vocabulary)
+    validation, train = streams(plan.seed, vocabulary)
+    flipped = flip_tail(validation, plan.seed, FLIP_AT, vocabulary)
+    write_data(root / "data", validation.tokens, train, vocabulary)
     write_data(root / "data-flipped", flipped, train, vocabulary)
     tell("running it on noise")
     runs = {"first": _run("first", folder, validation, root / "data", root, plan)}
@@ -164,7 +160,7 @@ def _runs(
     if quick and judge(runs["first"], _experiments(runs))[0] == "breach":
         return runs
     tell("running it again with the second half of the validation stream changed")
-    runs["flipped"] = _run("flipped", folder, flipped, root / "data-flipped", root, plan)
+    runs["flipped"] = _run("flipped", folder, validation, root / "data-flipped", root, plan)
     moved = [pair for pair in _pairs(runs) if check_causality(*pair, None, FLIP_AT, validation).status is Status.BREACH]
     if moved:
         tell("scores moved: running the first once more, to see whether they move by chance")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -184,7 +185,7 @@ def caught(evaluate: Callable[[ScoreLedger], Score]) -> set[str]:
     for kind in ("spike", "alias"):
         source = Source(kind, VOCABULARY)
         stream = source.draw(TOKENS, 7)
-        flipped = flip_tail(stream, source.draw(TOKENS, 8), FLIP)
+        flipped = replace(stream, tokens=flip_tail(stream, 7, FLIP, VOCABULARY))
         first, second = stage(evaluate, stream), stage(evaluate, flipped)
         for experiment in (
             check_floor(first, stream),

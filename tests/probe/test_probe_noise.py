@@ -57,20 +57,13 @@ def test_a_chain_has_four_successors_a_token() -> None:
     assert max(map(len, followers.values())) == 4 and np.median(stream.nll) == pytest.approx(np.log(4))
 
 
-def test_a_flipped_tail_keeps_the_head() -> None:
-    source = Source("spike")
-    one, other = source.draw(4000, 1), source.draw(4000, 2)
-    flipped = flip_tail(one, other, 1500)
-    assert np.array_equal(flipped.tokens[:1500], one.tokens[:1500])
-    assert np.array_equal(flipped.tokens[1500:], other.tokens[1500:]) and np.array_equal(
-        flipped.nll[1500:], other.nll[1500:]
-    )
-
-
-def test_only_independent_tokens_may_be_exchanged() -> None:
-    stream = Source("markov").draw(100, 1)
-    with pytest.raises(ValueError, match="independent"):
-        flip_tail(stream, stream, 50)
+def test_a_flipped_tail_keeps_the_head_and_no_token_of_the_tail_but_bos() -> None:
+    stream = Source("spike").draw(6000, 1)
+    flipped = flip_tail(stream, 1, 1500, 1024)
+    assert np.array_equal(flipped[:1500], stream.tokens[:1500])
+    same = np.nonzero(flipped[1500:] == stream.tokens[1500:])[0] + 1500
+    assert same.tolist() == [2 * DOCUMENT_TOKENS - DOCUMENT_TOKENS, 2 * DOCUMENT_TOKENS]
+    assert flipped.min() >= 1 and flipped.max() < 1024
 
 
 def test_an_unknown_source_is_named() -> None:

@@ -182,28 +182,16 @@ def _constant(value: Any) -> Callable[..., Any]:
     return lambda *args, **kwargs: value
 
 
-def _autocast(original: Any) -> Any:
-    class Autocast:
-        def __init__(self, device_type: str = "cuda", dtype: Any = None, enabled: bool = True, **_: Any) -> None:
-            if not isinstance(device_type, str):
-                device_type, dtype = "cuda", device_type
-            if dtype is torch.float16:
-                dtype = torch.bfloat16
-            self._arguments = {"device_type": "cpu", "dtype": dtype or torch.bfloat16, "enabled": bool(enabled)}
-            self._stack: list[Any] = []
+class Autocast(contextlib.ContextDecorator):
+    """Stands for torch.autocast: everything stays in float32, so that no influence of one token on another's score is
+    lost in rounding; which information reaches a score does not depend on the precision."""
 
-        def __enter__(self) -> Any:
-            context = original(**self._arguments)
-            self._stack.append(context)
-            return context.__enter__()
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...
 
-        def __exit__(self, *args: Any) -> Any:
-            return self._stack.pop().__exit__(*args)
+    def __enter__(self) -> Autocast:
+        return self
 
-        def __call__(self, function: Any) -> Any:
-            return original(**self._arguments)(function)
-
-    return Autocast
+    def __exit__(self, *args: Any) -> None: ...
 
 
 def _compile(model: Any = None, *args: Any, **kwargs: Any) -> Any:
@@ -242,9 +230,12 @@ def install() -> None:
     torch.backends.cuda.sdp_kernel = lambda *a, **k: contextlib.nullcontext()
     torch.nn.attention.sdpa_kernel = lambda *a, **k: contextlib.nullcontext()
 
-    autocast = _autocast(torch.amp.autocast_mode.autocast)
-    torch.autocast = torch.amp.autocast = autocast
-    cuda.amp.autocast = autocast
+    torch.autocast = torch.amp.autocast = cuda.amp.autocast = Autocast
+    torch.storage._dtype_to_storage_type_map()  # remembered, as they must be, from before the name changes its meaning
+    torch.storage._storage_type_to_dtype_map()
+    torch.bfloat16 = torch.float32
+    torch.Tensor.bfloat16 = torch.Tensor.float
+    torch.nn.Module.bfloat16 = torch.nn.Module.float
     torch.inference_mode = InferenceMode
     torch.device = Device
     torch.compile = _compile
