@@ -66,7 +66,7 @@ class Ran:
 
 
 def write_data(folder: Path, validation: np.ndarray, train: Stream, vocabulary: int) -> None:
-    """Shards (``validation`` is their tokens), byte sidecar and tokenizer, under the names that the trainers look for."""
+    """Shards (``validation`` is their tokens), byte sidecar and tokenizer, under the names that trainers look for."""
     folder.mkdir(parents=True, exist_ok=True)
     size = len(train.tokens) // TRAIN_SHARDS
     for shard in range(TRAIN_SHARDS):
