@@ -36,9 +36,13 @@ def audit(
     write_unpacked: Path | None = typer.Option(
         None, "--write-unpacked", help="Save the text of self-extracting scripts in this folder."
     ),
+    probe: bool = typer.Option(False, "--probe", help="Run each submission on noise in the sandbox, too (minutes)."),
+    unsafe_no_sandbox: bool = typer.Option(
+        False, "--unsafe-no-sandbox", help="With --probe: run a stranger's code with YOUR rights, files and network."
+    ),
     strict: bool = typer.Option(False, "--strict", help="Exit 1 for `review` and `unruled`, too."),
 ) -> None:
-    """Judge submissions: read, never run.
+    """Judge submissions: read, and run only with --probe.
 
     Exit code: 0 when nothing is illegal, 1 when something is, 2 on unusable input.
     """
@@ -73,7 +77,15 @@ def audit(
             from audit.unpack import write_unpacked as save
 
             save(Case(folder).modules, write_unpacked)
-        results.append(audit_folder(folder, profile, rule or None))
+        result = audit_folder(folder, profile, rule or None)
+        if probe:
+            from audit.probe.join import join
+            from audit.probe.probe import probe_path
+
+            if unsafe_no_sandbox:
+                typer.echo("golfproof: NO SANDBOX: the submission runs with your rights, files and network", err=True)
+            result = join(result, probe_path(path, unsafe=unsafe_no_sandbox))
+        results.append(result)
     show(results, folders, format)
     failing = {"illegal", "review", "unruled"} if strict else {"illegal"}
     if any(result.verdict in failing for result in results):
