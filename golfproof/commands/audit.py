@@ -84,7 +84,7 @@ def audit(
 
             if unsafe_no_sandbox:
                 typer.echo("golfproof: NO SANDBOX: the submission runs with your rights, files and network", err=True)
-            result = join(result, probe_path(path, unsafe=unsafe_no_sandbox))
+            result = join(result, probe_path(folder.path, unsafe=unsafe_no_sandbox))
         results.append(result)
     show(results, folders, format)
     failing = {"illegal", "review", "unruled"} if strict else {"illegal"}
