@@ -534,7 +534,10 @@ class Interpreter:
                     for variables in exits:
                         after = merge(after, variables)
                     exits.clear()
-                    carried = merge(carried, after)
+                    carried = {
+                        name: value.but(loops=value.loops & ~bit) if of_earlier_round(value) else value
+                        for name, value in merge(carried, after).items()
+                    }
                 self.frame.variables = dict(carried)
             bind()
             ended = self.block(body)
@@ -1391,6 +1394,7 @@ class Interpreter:
         receiver = given[0].thing if function.owner is not None and given else None
         model = receiver if isinstance(receiver, Instance) and library.is_model(receiver) else None
         memo_key: object = None
+        arguments: Value | None = None
         if model is not None:
             if not self.calls_model():
                 given = library.mark_input(given)
@@ -1410,9 +1414,14 @@ class Interpreter:
         events = self.event_count
         result = self.walk(function, given, named, node)
         if model is not None:
-            result = library.from_model(result, model.root().weights)
+            # what a model keeps from earlier calls (tables of angles, buffers) is not data of this call
+            foreign = (VAL | TRAIN) & ~arguments.bits if arguments is not None else 0
+            result = library.from_model(result, model.root().weights, foreign)
             if self.event_count == events:
-                self.memo[memo_key] = result
+                own = 0
+                for value in (*given[1:], *named.values()):
+                    own |= value.loops
+                self.memo[memo_key] = library.without_loops(result, own)  # another call brings its own
         return result
 
     def calls_model(self) -> bool:
@@ -1509,6 +1518,11 @@ class Interpreter:
 def last_name(node: ast.Name | ast.Attribute) -> str:
     """Return the last of dotted names."""
     return node.id if isinstance(node, ast.Name) else node.attr
+
+
+def of_earlier_round(value: Value) -> bool:
+    """Tokens that a loop carries over are those of the round before, not of this one."""
+    return bool(value.bits & TOKEN and value.bits & (VAL | TRAIN))
 
 
 def literal(node: ast.expr) -> str | None:

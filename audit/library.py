@@ -367,12 +367,12 @@ def mark_input(given: list[Value]) -> list[Value]:
     return given
 
 
-def from_model(value: Value, weights: int) -> Value:
+def from_model(value: Value, weights: int, foreign: int = 0) -> Value:
     """Mark what a model put out with what its weights rest on; attention's distributions stay inside."""
-    items = tuple(from_model(i, weights) for i in value.items) if value.items is not None else None
+    items = tuple(from_model(i, weights, foreign) for i in value.items) if value.items is not None else None
     if value.const is None or isinstance(value.const, str | int | float):
         return value
-    bits = value.bits & ~(FULL | NOT_TARGET)
+    bits = value.bits & ~(FULL | NOT_TARGET | foreign)
     if not bits & NLL:
         bits &= ~TOKEN
     return value.but(bits=bits | weights | PARAM | MODEL, items=items, position=None)
@@ -382,6 +382,12 @@ def deepen(value: Value, loops: int, trail: Any) -> Value:
     """Add the loops and the way of arguments to a result taken from memory."""
     items = tuple(deepen(i, loops, trail) for i in value.items) if value.items is not None else None
     return value.but(loops=value.loops | loops, trail=trail or value.trail, items=items)
+
+
+def without_loops(value: Value, loops: int) -> Value:
+    """Return a value that does not depend on these loops."""
+    items = tuple(without_loops(i, loops) for i in value.items) if value.items is not None else None
+    return value.but(loops=value.loops & ~loops, items=items)
 
 
 def parameters_of(value: Value, depth: int = 4) -> tuple[list[Instance], list[Array]]:

@@ -47,5 +47,6 @@ class TwoPass(Rule):
                 message = "a table filled from the whole validation stream is looked up to score it"
                 yield self.finding(case, breach.update, message, also=(breach.loss,))
         for event in case.timeline.of("choose"):
-            if event.active and case.headline.rests_on(event) and case.repeats(event):
+            picks_weights = bool(event.data.get("reported"))
+            if event.active and not picks_weights and case.headline.rests_on(event) and case.repeats(event):
                 yield self.finding(case, event, "the best of several passes over the same tokens is reported")
