@@ -11,7 +11,7 @@ from audit.evidence.evidence_rule import EvidenceRule
 from audit.evidence.splits import SLACK, known_mistakes, near, ratio, split_of, true_bytes
 from audit.finding import Basis
 from audit.rule import Example
-from reproduce.runlog import RunLog
+from reproduce.runlog import Event, Metric, RunLog
 
 _LOG = """\
 val_bpb:enabled tokenizer_kind=sentencepiece tokenizer_path=./data/tokenizers/words_1024_bpe.model
@@ -59,7 +59,9 @@ class DFull(EvidenceRule):
                     )  # fmt: skip
         for event in run.events:
             size = event.values.get("subset")
-            if event.kind == "subset" and size and split is not None and 0 < size < split.tokens - SLACK:
+            if not _is_of(event, run.headline):
+                continue
+            if size and split is not None and 0 < size < split.tokens - SLACK:
                 return self.line(
                     Status.FAIL, f"subset of {size:,.0f}",
                     f"{evidence.name(run)} scores a subset of {size:,.0f} tokens, the split has {split.tokens:,}",
@@ -79,3 +81,10 @@ class DFull(EvidenceRule):
                 )  # fmt: skip
             return self.line(Status.PASS, f"{tokens:,}", limit=limit, file=place)
         return self.line(Status.UNCHECKED, f"{tokens:,} of an unknown tokenizer", limit=limit, file=place)
+
+
+def _is_of(event: Event, headline: Metric | None) -> bool:
+    """Whether a line on a subset belongs to the evaluation that is the score: beside it, and of the same name."""
+    if event.kind != "subset" or headline is None or headline.line is None:
+        return False
+    return abs(event.line - headline.line) <= 3 and event.text[:5].lower() == headline.stage[:5].lower()

@@ -93,5 +93,5 @@ def adapting(run: RunLog) -> float:
     """Seconds of test-time training that the log reports apart from any evaluation, after the artifact was written."""
     written = max((size.line for size in run.sizes), default=0)
     timed = {round(metric.seconds, 1) for metric in run.metrics if metric.seconds is not None}
-    found = [event.values["seconds"] for event in run.events if event.kind == "adapted" and event.line > written]
-    return sum(seconds for seconds in found if round(seconds, 1) not in timed)
+    found = {round(e.values["seconds"], 1) for e in run.events if e.kind == "adapted" and e.line > written}
+    return sum(found - timed)  # a time that is printed twice counts once
