@@ -80,7 +80,9 @@ def advance(progress: Progress, line: str) -> Progress:
     step, train, val = _STEP.search(line), _TRAIN_LOSS.search(line), _VAL_LOSS.search(line)
     bpb = _BPB.search(line)
     values = [float(match[1]) for match in (train, val, bpb) if match]
-    if progress.not_a_number is None and any(not math.isfinite(value) for value in values):
+    # Only a line of results counts: some trainers print their own source, where such words mean nothing.
+    result = step is not None or _CHUNK.search(line) is not None or _FINAL.match(line) is not None
+    if progress.not_a_number is None and result and any(not math.isfinite(value) for value in values):
         progress = replace(progress, not_a_number=line[:200])
     if step and (train or val) and progress.phase is not Phase.EVAL:
         return _trained(progress, line, step, train, bpb)

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,7 @@ def git_commit(folder: Path) -> str | None:
     return commit + ("+changes" if dirty else "")
 
 
+@cache  # nvidia-smi takes a second, and machines do not grow GPUs while we run
 def _gpus() -> tuple[list[str], str | None]:
     if shutil.which("nvidia-smi") is None:
         return [], None

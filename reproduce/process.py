@@ -193,7 +193,7 @@ def _end(child: subprocess.Popen[bytes], token: str, polite: float) -> None:
         with contextlib.suppress(OSError):
             os.killpg(child.pid, signal.SIGTERM)
         until = time.monotonic() + polite
-        while time.monotonic() < until and os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        while time.monotonic() < until and _lives(child.pid):
             time.sleep(0.05)
     guard.end_marked(token)
     if child.returncode is None:
@@ -202,6 +202,11 @@ def _end(child: subprocess.Popen[bytes], token: str, polite: float) -> None:
         if not polite:
             with contextlib.suppress(ChildProcessError):
                 child.wait()
+
+
+def _lives(pid: int) -> bool:
+    """Whether our child still runs, without reaping it; where the system cannot tell (macOS), True."""
+    return not hasattr(os, "waitid") or os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
 
 
 def _start_guard(token: str) -> subprocess.Popen[bytes]:

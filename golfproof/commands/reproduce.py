@@ -89,7 +89,7 @@ def reproduce(
         cluster=cluster if isinstance(cluster, RayExecutor) else None,
     )
     variables = assignments(env, "--env") | ({"PRESET": preset} if preset is not None else {})
-    place = out or Path("runs") / path.resolve().name
+    place = out or Path("runs") / (path if path.is_dir() else path.parent).resolve().name
     if determinism:
         from reports.reproduction_terminal import determinism as render_determinism
         from reproduce.determinism import check_determinism

@@ -67,7 +67,14 @@ def test_nan_is_seen(line: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["best_val_bpb:inf", "aux_loss:nan", "loss_name:nano", "step:3/9 train_loss:2.0 banana"]
+    "line",
+    [
+        "best_val_bpb:inf",
+        "    loss = nan  # until the first step",
+        "aux_loss:nan",
+        "loss_name:nano",
+        "step:3/9 train_loss:2.0 banana",
+    ],
 )
 def test_other_words_are_no_nan(line: str) -> None:
     assert after(line).not_a_number is None
