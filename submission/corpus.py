@@ -44,8 +44,9 @@ def embedded(cache: Path | None = None, vocab_size: int = 1024) -> Dataset:
     if not 256 <= vocab_size <= 1024:
         raise InputError("vocabulary of the embedded corpus", "256 to 1024 pieces", str(vocab_size))
     root = cache or cache_folder()
-    folder = root / "embedded" / f"v{LAYOUT}-python{platform.python_version()}-sp{vocab_size}"
-    dataset = Dataset(folder, folder / f"embedded_{vocab_size}_bpe.model")
+    # Named unlike the contest's own splits (sp1024, fineweb_1024_bpe): a score on this text is no score of the contest.
+    folder = root / "embedded" / f"v{LAYOUT}-python{platform.python_version()}-vocab{vocab_size}"
+    dataset = Dataset(folder, folder / f"embedded_vocab{vocab_size}.model")
     if folder.is_dir():
         return dataset
     try:
