@@ -80,6 +80,10 @@ def open_folder(path: str | Path, *, strict: bool = True) -> SubmissionFolder:
     if not path.is_dir():
         raise InputError(path, "a submission folder or a trainer file", "neither a file nor a folder")
     files, notes = list_files(path)
+    for wanted in ("train_gpt.py", "submission.json"):
+        link = path / wanted
+        if link.is_symlink() and link not in files:
+            raise InputError(link, "a file of the submission", "a link out of its folder or to nothing")
     if not files:
         raise InputError(path, "a submission folder with a trainer", "an empty folder")
     if not _is_submission(path, files):
@@ -180,10 +184,6 @@ def _open(
 ) -> SubmissionFolder:
     said = list(notes)
     metadata_path = next((file for file in files if file == path / "submission.json"), None)
-    for wanted in ("train_gpt.py", "submission.json"):
-        link = path / wanted
-        if link.is_symlink() and link not in files:
-            raise InputError(link, "a file of the submission", "a link out of its folder or to nothing")
     metadata: dict[str, object] = {}
     if metadata_path:
         try:

@@ -146,8 +146,10 @@ def test_an_empty_folder_is_one_line(tmp_path):
         open_folder(tmp_path)
 
 
-def test_a_trainer_that_links_out_of_its_folder_is_refused(tmp_path):
-    write(tmp_path, {"outside.py": TRAINER, "entry/README.md": "x"})
+@pytest.mark.parametrize("beside", ["entry/README.md", "other/README.md"])
+def test_a_trainer_that_links_out_of_its_folder_is_refused(tmp_path, beside):
+    write(tmp_path, {"outside.py": TRAINER, beside: "x"})
+    (tmp_path / "entry").mkdir(exist_ok=True)
     (tmp_path / "entry" / "train_gpt.py").symlink_to(tmp_path / "outside.py")
     with pytest.raises(InputError, match="a link out of its folder"):
         open_folder(tmp_path / "entry")
