@@ -40,7 +40,8 @@ def own(saved: Path) -> Report:
             for run in report.seeds.runs
         )
         report = replace(report, seeds=replace(report.seeds, runs=tuple(runs)))
-    return _settled(replace(report, sources=()))
+    claims = report.claims and replace(report.claims, path=Path(report.claims.path).name)
+    return _settled(replace(report, claims=claims, sources=()))
 
 
 def of_pull(corpus: Path, number: int) -> Report:
