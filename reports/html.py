@@ -219,8 +219,9 @@ def sizes(report: Report) -> Markup:
             parts.append(("compressed model", float(run.model_bytes)))
         if run.code_bytes is not None:
             parts.append(("code", float(run.code_bytes)))
-        if not parts and run.total_bytes is not None:
-            parts.append(("total", float(run.total_bytes)))
+        rest = (run.total_bytes or 0) - sum(value for _, value in parts)
+        if rest > 0:
+            parts.append(("other" if parts else "total", float(rest)))
         rows.append((_run_name(run), parts))
     return charts.bars("Artifact size", rows, limit=float(digest.CAP_BYTES), unit="bytes", over="over the cap")
 

@@ -47,7 +47,7 @@ def run(seed: int, bpb: float) -> RunLog:
                 val_loss=2.02 + 5.0 / math.sqrt(step + 1) if step % 250 == 0 else None,
                 train_seconds=step * 0.3,
             )
-            for step in range(0, 2001, 10)
+            for step in range(0, 2001, 50)
         ),
         model_bytes=15_800_000 + seed,
         code_bytes=65_854,

@@ -38,7 +38,7 @@ def test_our_own_example_has_the_verdict_that_an_audit_gives_today() -> None:
     path = examples.EXAMPLES / "submission.json"
     saved, today = from_json(path.read_bytes(), str(path)).audit, audit_path(examples.ROOT / "submission")
     assert saved is not None
-    assert saved.verdict == today.verdict, "run `golfproof demo`, then python -m reports.examples --own demo/report.json"
+    assert saved.verdict == today.verdict, "make demo, then python -m reports.examples --own demo/report.json"
 
 
 def test_no_example_holds_code_words_or_a_machine_s_paths() -> None:

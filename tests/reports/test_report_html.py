@@ -123,6 +123,14 @@ def test_numbers_of_a_reference_lead_to_the_contest() -> None:
     )
 
 
+def test_the_size_bars_add_up_to_the_total_of_the_log(report: Report) -> None:
+    assert report.seeds is not None
+    run = replace(report.seeds.runs[0], model_bytes=900, code_bytes=50, total_bytes=1000)
+    drawn = html.sizes(replace(report, seeds=replace(report.seeds, runs=(run,))))
+    assert "1,000 bytes" in drawn
+    assert "other: 50 bytes" in drawn
+
+
 def test_an_empty_report_renders() -> None:
     assert "not audited" in outline(html.render(Report("x"))).text
 
