@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from reproduce.live import Phase
 from reproduce.live import Progress as SeedState
@@ -21,11 +22,13 @@ class SeedBars:
     def __init__(self, seeds: Sequence[int], console: Console | None = None) -> None:
         self._console = console or Console(stderr=True)
         self._bars = Progress(
-            TextColumn("seed {task.fields[seed]:>6}"),
-            BarColumn(bar_width=24),
-            TextColumn("[{task.fields[style]}]{task.fields[phase]:<10}[/]"),
-            TextColumn("{task.fields[told]}"),
-            TimeElapsedColumn(),
+            TextColumn("seed {task.fields[seed]:>5}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=14, table_column=Column(min_width=14)),
+            TextColumn("[{task.fields[style]}]{task.fields[phase]:<8}[/]", table_column=Column(no_wrap=True)),
+            # On a narrow terminal it is this column that gives way.
+            TextColumn("{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
+            expand=True,
             console=self._console,
             disable=not self._console.is_terminal,
         )
@@ -62,8 +65,8 @@ class SeedBars:
 
 
 def describe(state: SeedState) -> str:
-    """``step 120/1000  loss 2.4210  bpb 1.2034  512,000 tok/s  3:20 left``, as far as it is known."""
-    parts = []
+    """``3:20 left  step 120/1000  loss 2.4210  512,000 tok/s  bpb 1.2034``, as far as it is known."""
+    parts = [f"{clock(state.seconds_left)} left"] if state.seconds_left is not None else []
     if state.phase is Phase.TRAIN:
         parts.append(f"step {state.step:,}" + (f"/{state.steps:,}" if state.steps else ""))
         if state.train_loss is not None:
@@ -74,8 +77,6 @@ def describe(state: SeedState) -> str:
         parts.append(state.stage)
     if state.val_bpb is not None:
         parts.append(f"bpb {state.val_bpb:.4f}")
-    if state.seconds_left is not None:
-        parts.append(f"{clock(state.seconds_left)} left")
     return "  ".join(parts)
 
 

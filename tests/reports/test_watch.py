@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +20,9 @@ from fake_entry import expected_bpb, write_entry
 
 from reports import watch_page, watch_terminal
 from reports.braille import curves
+from reports.seed_progress import SeedBars
 from reproduce.errors import InputError
+from reproduce.live import Phase, Progress
 from reproduce.rundir import RunDirectory, SeedRun, State
 from reproduce.runner import run_seeds
 from reproduce.snapshot import Watcher
@@ -111,3 +114,19 @@ def test_curve_falls_from_the_upper_left_to_the_lower_right() -> None:
 @pytest.mark.parametrize("points", [[], [(1, float("nan"))], [(1, 1.0)], [(1, 1.0), (1, 1.0)]])
 def test_curves_of_few_points_are_drawn(points: list[tuple[float, float]]) -> None:
     assert curves([("a", points)]).plain
+
+
+def test_bars_fit_a_narrow_terminal() -> None:
+    stream = io.StringIO()
+    state = Progress(phase=Phase.TRAIN, step=12_000, steps=20_000, train_loss=2.5, val_bpb=1.2, seconds_left=300.0)
+    with SeedBars([1337], Console(file=stream, width=60, force_terminal=True)) as bars:
+        bars(1337, state)
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", stream.getvalue())]
+    assert any("step 12,000" in line for line in lines) and max(map(len, lines)) <= 60
+
+
+def test_bars_say_nothing_when_piped() -> None:
+    stream = io.StringIO()
+    with SeedBars([1], Console(file=stream)) as bars:
+        bars(1, Progress(phase=Phase.TRAIN, step=1))
+    assert stream.getvalue() == ""
