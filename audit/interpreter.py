@@ -85,6 +85,7 @@ DATA = TOKEN | MODEL | PARAM | NLL | COUNT | LEAF | FULL
 _log = logging.getLogger(__name__)
 STEP_LIMIT = 260_000
 DEPTH_LIMIT = 40
+MAX_PROCESSES = 3  # of a program that replaces itself again and again
 
 
 class Exhausted(Exception):
@@ -128,6 +129,7 @@ class Interpreter:
         self.calls: tuple[Call, ...] = ()
         self.path_key = 0
         self.disk = 0  # what the program wrote to files
+        self.becomes: list[dict[str, str]] = []  # environments in which it replaces itself by its own script
         self.last_loss: Value | None = None
         self.window_bases: set[int] = set()  # atoms at which windows of validation tokens start
         self.memo: dict[object, Value] = {}
@@ -156,6 +158,10 @@ class Interpreter:
         gc.disable()  # values form no garbage cycles worth looking for, and looking takes a fifth of the time
         try:
             self.run_module(self.trainer, "__main__")
+            for _ in range(MAX_PROCESSES):
+                if not self.becomes:
+                    break
+                self.start_anew(self.becomes.pop(0))
         except Exhausted:
             self.timeline.gaps.append(f"the analysis stopped after {self.limit} steps")
         except RecursionError:
@@ -165,6 +171,15 @@ class Interpreter:
             if collecting:
                 gc.enable()
         return self.timeline
+
+    def start_anew(self, environment: Mapping[str, str]) -> None:
+        """Walk the trainer once more, as the process that it becomes: what is on disk stays, all else is forgotten."""
+        self.environment = {**self.environment, **environment}
+        self.memo, self.recursion = {}, {}
+        for thing in self.modules.values():
+            thing.state, thing.frame = "new", Frame(thing, None, thing.module.tree, thing.module.file, "<module>")
+        self.frame = self.trainer.frame
+        self.run_module(self.trainer, "__main__")
 
     def run_module(self, thing: ModuleThing, name: str) -> None:
         """Execute a module's body once."""

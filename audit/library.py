@@ -982,6 +982,27 @@ def _network(interp: Interpreter, last: str, given: list[Value], named: dict[str
     return Value(union(given).bits)
 
 
+def _exec_process(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
+    """A process that replaces itself: by its own script, if it names it, under the environment that is given."""
+    environment: dict[str, str] = {}
+    for value in (*given, *named.values()):
+        if isinstance(value.thing, Mapping):
+            for key, entry in value.thing.entries.items():
+                if isinstance(key, str) and (text := text_of(entry)) is not None:
+                    environment[key] = text
+    if _runs_python(given) and environment not in interp.becomes:
+        interp.becomes.append(environment)
+    else:
+        interp.emit("outside", node, union(given), text=" ".join(t for v in given for t in texts_in(v))[:300], how=last)
+    return Value(union(given).bits)
+
+
+def _runs_python(given: list[Value]) -> bool:
+    """Say whether the program that is started is this Python, and not another one of the machine's."""
+    first = given[0].thing if given else None
+    return isinstance(first, External) and first.name == "sys.executable"
+
+
 def texts_in(value: Value) -> list[str]:
     """Return the texts in a value and its elements."""
     text = text_of(value)
@@ -1075,6 +1096,10 @@ FUNCTIONS: dict[str, Any] = {
     "subprocess.Popen": _network,
     "subprocess.call": _network,
     "os.system": _network,
+    "os.execv": _exec_process,
+    "os.execve": _exec_process,
+    "os.execvp": _exec_process,
+    "os.execvpe": _exec_process,
     "load_inline": _network,
     "SentencePieceProcessor": _sentencepiece,
 }
