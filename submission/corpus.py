@@ -20,8 +20,8 @@ from submission.cache import cache_folder
 from submission.data import write_shard
 from submission.errors import InputError
 
-LAYOUT = 1  # raise it when the text or its split changes: older caches are then left alone
-VAL_SHARE = 16  # one document in this many is for validation
+LAYOUT = 2  # raise it when the text or its split changes: older caches are then left alone
+VAL_SHARE = 24  # one document in this many is for validation
 LONGEST = 6000  # characters; longer texts are cut at paragraphs into several documents
 SKIPPED = frozenset({"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "__pycache__"})
 LICENCES = (Path("/usr/share/common-licenses"), Path("/usr/share/licenses"))

@@ -1,0 +1,182 @@
+"""How fast the reference entry is beside the originals: network, mixer, sliding evaluation; medians of paired ratios.
+
+    python benchmarks/entry_speed.py ORIGINALS [--presets pr162,pr1453] [--tokens 512] [--repeats 5]
+
+ORIGINALS holds <pr>/<track>/<folder>/train_gpt.py. These files are imported and run here, with all your rights: give
+only files that you trust. Each pair of timings is taken back to back, so that load on the machine falls on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.util
+import os
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import torch
+
+from submission.config import load_config
+from submission.data import ByteTable
+from submission.distributed import World
+from submission.evaluate.ledger import ScoreLedger
+from submission.evaluate.mixer import make_mixer
+from submission.evaluate.run import sliding_windows
+from submission.evaluate.sliding import Pass, run_pass
+from submission.model import GPT
+from submission.model.state import load_state, unbank
+
+ENVIRONMENT = {"pr1453": {"QUANT_LEVELS": "63", "MLP_QUANT_LEVELS": "16", "MODEL_DIM": "880", "MLP_MULT": "3"}}
+SHAPE = "vocab_size num_layers model_dim num_heads num_kv_heads mlp_mult tie_embeddings tied_embed_init_std"
+SHAPE += " logit_softcap rope_base qk_gain_init bigram_vocab_size bigram_dim xsa_last_n rope_dims ln_scale dtg"
+SHAPE += " ve_enabled ve_dim ve_layers gated_attention value_residual num_repeats num_value_embeds"
+VOCAB = 1024
+
+
+def original(folder: Path, preset: str) -> tuple[ModuleType, torch.nn.Module]:
+    """An original's module and its network at the preset's shape."""
+    path = next((folder / preset.removeprefix("pr")).glob("*/*/train_gpt.py"))
+    os.environ.update(ENVIRONMENT.get(preset, {}))
+    spec = importlib.util.spec_from_file_location(f"original_{preset}", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name in ENVIRONMENT.get(preset, {}):
+        del os.environ[name]
+    import inspect
+
+    settings = vars(module.Hyperparameters) | {"dtg": False, "recur_layers": [4, 5] if preset == "pr745" else None}
+    accepted = inspect.signature(module.GPT.__init__).parameters
+    names = [name for name in [*SHAPE.split(), "recur_layers"] if name in accepted and name in settings]
+    return module, module.GPT(**{name: settings[name] for name in names}).float()
+
+
+def paired(ours: Callable[[], Any], theirs: Callable[[], Any], repeats: int) -> tuple[float, float, float]:
+    """Median seconds of each, and the median of theirs / ours over pairs taken back to back."""
+    times = []
+    for _ in range(repeats + 1):
+        pair = []
+        for function in (ours, theirs):
+            began = time.perf_counter()
+            function()
+            pair.append(time.perf_counter() - began)
+        times.append(pair)
+    times = times[1:]  # the first pair warms up
+    mine, other = (statistics.median(pair[i] for pair in times) for i in (0, 1))
+    return mine, other, statistics.median(pair[1] / pair[0] for pair in times)
+
+
+def network(folder: Path, preset: str, tokens: int, repeats: int) -> tuple[float, float, float]:
+    """Forward and backward on one sequence, float32."""
+    config = load_config(preset, {})
+    if preset == "pr745":
+        config = dataclasses.replace(config, attention_scale=1.0)  # what the original does without flash attention
+    _, theirs = original(folder, preset)
+    ours = GPT(config)
+    load_state(ours, unbank(config, dict(theirs.named_parameters())))
+    x = torch.randint(0, VOCAB, (1, tokens + 1))
+
+    def step(model: torch.nn.Module) -> None:
+        model(x[:, :-1], x[:, 1:]).backward()
+        model.zero_grad(set_to_none=True)
+
+    return paired(lambda: step(ours), lambda: step(theirs), repeats)
+
+
+class Table(torch.nn.Module):
+    """A network that costs nothing, so that the mixer's time is seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows = torch.randn(VOCAB, VOCAB)
+
+    def hidden(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.rows[tokens]
+
+    def head(self, features: torch.Tensor) -> torch.Tensor:
+        return features
+
+    forward_logits = hidden
+
+
+def stage(
+    folder: Path, preset: str, tokens: int, repeats: int, *, mixer: str | None, cheap: bool
+) -> tuple[float, float, float]:
+    """The sliding pass of PR 1384 or 1453 over random tokens, with or without the mixture."""
+    seq_len, stride = 1024, 256
+    config = dataclasses.replace(
+        load_config(preset, {}), eval_seq_len=seq_len, eval_stride=stride, eval_tail="reference"
+    )
+    config = dataclasses.replace(config, mixer_min_tokens=0, eval_batch_seqs=8)
+    if mixer == "hedge-normalised":
+        config = dataclasses.replace(config, mixer=mixer, mixer_update="scored")
+    module, theirs = original(folder, preset)
+    settings = module.Hyperparameters
+    settings.eval_batch_seqs = 8
+    data = np.random.default_rng(0).integers(0, VOCAB, tokens + 1).astype(np.uint16)
+    zeros = np.zeros(VOCAB, np.bool_)
+    table = ByteTable(np.full(VOCAB, 2, np.int16), zeros, zeros)
+    world = World(0, 1, torch.device("cpu"))
+    model: Any = Table() if cheap else GPT(config)
+    other: Any = model if cheap else theirs
+    mix_class = module.HedgeMixer
+    tables = (torch.from_numpy(table.base), torch.from_numpy(zeros), torch.from_numpy(zeros))
+    ready = make_mixer(config, world.device)
+
+    class Started(mix_class):  # type: ignore[misc, valid-type]
+        """The original's mixer with its counts in place at once, as after 10,000 tokens."""
+
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            self.total_tokens = 10_000
+
+    def mine() -> None:
+        ledger = ScoreLedger(data, table, allow_tail=True)
+        run_pass(Pass(model, ledger, config, world, ready if mixer else None), sliding_windows(config, ledger.total))
+
+    def original_pass() -> None:
+        module.HedgeMixer = Started
+        values = torch.from_numpy(data.astype(np.int64))
+        module.eval_val_sliding(settings, other, 0, 1, world.device, values, *tables, use_hedge=mixer is not None)
+
+    return paired(mine, original_pass, repeats)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("originals", type=Path)
+    parser.add_argument("--presets", default="pr162,pr700,pr745,pr1384,pr1453")
+    parser.add_argument("--tokens", type=int, default=512)
+    parser.add_argument("--repeats", type=int, default=5)
+    arguments = parser.parse_args()
+    warnings.filterwarnings("ignore")
+    torch.manual_seed(0)
+    show = sys.stdout.write
+    show(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
+    show("| what | tokens | ours s | original s | original / ours |\n|---|---|---|---|---|\n")
+
+    def row(what: str, tokens: int, figures: tuple[float, float, float]) -> None:
+        show(f"| {what} | {tokens} | {figures[0]:.3f} | {figures[1]:.3f} | {figures[2]:.2f} |\n")
+        sys.stdout.flush()
+
+    for preset in arguments.presets.split(","):
+        figures = network(arguments.originals, preset, arguments.tokens, arguments.repeats)
+        row(f"{preset} forward + backward", arguments.tokens, figures)
+    count = 8 * 1024
+    for name in ("hedge-5", "hedge-normalised"):
+        figures = stage(arguments.originals, "pr1384", count, arguments.repeats, mixer=name, cheap=True)
+        row(f"{name} against the original's mixer, network free", count, figures)
+    figures = stage(arguments.originals, "pr1384", 4096, max(2, arguments.repeats // 2), mixer=None, cheap=False)
+    row("pr1384 sliding pass", 4096, figures)
+
+
+if __name__ == "__main__":
+    main()
