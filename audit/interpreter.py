@@ -1102,6 +1102,10 @@ class Interpreter:
         return 0
 
     def mixed_scores(self, node: ast.AST, left: Value, right: Value, bits: int) -> int:
+        if left.bits & right.bits & (NLL | COUNT) and isinstance(node, ast.BinOp):
+            for event in self.timeline.events[-6:]:  # `0.6 * p + 0.4 * q` weighs, it does not scale
+                if event.kind == "scale" and event.node in (node.left, node.right):
+                    event.data["weighs"] = True
         for one, other in ((left, right), (right, left)):
             if one.bits & (RATIO | TARGET_LOOKUP) and other.bits & NLL and other.bits & MODEL:
                 if not other.bits & (BLENDED | RATIO) or not one.bits & BLENDED:

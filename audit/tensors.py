@@ -173,6 +173,8 @@ def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node
         whole_stream = position is None and start == ZERO and not placed and len(parts) == 1
         if whole_stream and bits & VAL and type(upper.const) is int and upper.const >= 1024:
             bits |= interp.emit("subset", node, base, tokens=upper.const)
+        if position is None and not placed and len(parts) == 1 and bits & VAL and upper.where() is not None:
+            bits |= interp.emit("slice", node, Value(bits, loops=loops, trail=base.trail), upper=upper.where())
         if not placed:
             if start.constant >= 1 and not past(start):
                 bits = (bits | TARGET) & ~(PAST | CURRENT)
@@ -737,7 +739,7 @@ def _clamp(interp: Interpreter, given: list[Value], named: dict[str, Value], nod
     if base.bits & TOKEN and base.bits & (VAL | INPUT | TARGET) and not base.bits & (HASHED | COUNT):
         highest = named.get("max") or (given[2] if len(given) > 2 else None)
         if highest is not None and highest.const is not None:
-            interp.emit("clamp", node, base)
+            return base.but(bits=base.bits | interp.emit("clamp", node, base), const=UNKNOWN, items=None, thing=None)
     return base.but(const=UNKNOWN, items=None, thing=None)
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
-from audit.finding import Basis, Finding
+from audit.finding import Basis, Certainty, Finding
 from audit.rule import Example, Rule
 from audit.rules.examples import evaluator
 
@@ -18,6 +19,10 @@ _SCALED = """
 _COOLED = """
             total += float(F.cross_entropy(logits / 0.98, y, reduction="sum"))
 """
+_WEIGHED = """
+            other = F.cross_entropy(logits / 0.9, y, reduction="none")
+            total += float(-torch.log(0.6 * torch.exp(-losses) + 0.4 * torch.exp(-other)).sum())
+"""
 
 
 class Norm(Rule):
@@ -28,13 +33,16 @@ class Norm(Rule):
     forbids = "Multiplying or shifting the loss or log-probability of the target before it is counted."
     why = "p ** 0.98 over all tokens sums to more than one; any factor below one lowers every score for nothing."
     comply = "Divide the logits by a temperature before the softmax: it renormalises."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_COOLED),)
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_COOLED), evaluator(score=_WEIGHED))
     INVALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_SCALED),)
 
     def check(self, case: Case) -> Iterator[Finding]:
         for scale in case.timeline.of("scale"):
-            if case.headline.rests_on(scale):
-                factor = scale.data["factor"]
-                yield self.finding(
-                    case, scale, f"the loss at the target is multiplied by {factor} before it is counted"
-                )
+            factor = scale.data["factor"]
+            if scale.data.get("weighs") or not isinstance(factor, float) or not case.headline.rests_on(scale):
+                continue
+            if any(abs(factor - unit) < 1e-3 for unit in (math.log(2), 1 / math.log(2))):
+                continue  # nats to bits
+            message = f"the loss at the target is multiplied by {factor:g} before it is counted"
+            certainty = Certainty.HIGH if 0.9 <= factor < 1 else Certainty.MEDIUM
+            yield self.finding(case, scale, message, certainty=certainty)

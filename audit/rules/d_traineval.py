@@ -1,0 +1,56 @@
+"""D-TRAINEVAL: training data are read during evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Finding
+from audit.provenance import TRAIN
+from audit.rule import Example, Rule
+from audit.rules.examples import submission
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_FILL = """
+    rows = np.ones((64, 64))
+    np.add.at(rows, (learn[:-1].numpy(), learn[1:].numpy()), 1)
+"""
+_TABLES = "    rows = known\n"
+_MIX = """
+            row = rows[x.numpy()]
+            guess = (row / row.sum(-1, keepdims=True))[np.arange(len(y)), y.numpy()]
+            total += float(-np.log(0.5 * np.exp(-losses.numpy()) + 0.5 * guess).sum())
+"""
+
+
+def _example(where: str) -> str:
+    text = submission(tables=_TABLES, score=_MIX, **{where: _FILL})
+    text = text.replace("def evaluate(model, held, sizes)", "def evaluate(model, held, sizes, known)")
+    text = text.replace("evaluate(restored, held, sizes)", "evaluate(restored, held, sizes, rows)")
+    if where == "before_save":  # the table is in the artifact
+        text = text.replace("torch.save(model.state_dict(), buffer)", "torch.save((model.state_dict(), rows), buffer)")
+    return text
+
+
+class TrainEval(Rule):
+    id = "D-TRAINEVAL"
+    title = "training data read at evaluation"
+    basis = Basis.README
+    reference = "README FAQ; #677, #576, #593"
+    forbids = "Reading training shards after the artifact is written, unless their bits are counted in it."
+    why = "Data read at evaluation are part of the model, and are not in the 16 MB."
+    comply = "Put what evaluation needs into the artifact."
+    VALID: ClassVar[tuple[Example, ...]] = (_example("before_save"),)
+    INVALID: ClassVar[tuple[Example, ...]] = (_example("before_load"),)
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        saves = [e.order for e in case.timeline.of("save") if e.active]
+        if not saves:
+            return
+        for update in case.timeline.of("count", "step"):
+            if not update.value.bits & TRAIN or update.order < max(saves):
+                continue
+            if not update.active or case.headline.rests_on(update):
+                yield self.finding(case, update, "training data are taken in after the artifact was written")

@@ -1,0 +1,50 @@
+"""D-VALCAL: quantisation is calibrated on validation tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, ClassVar
+
+from audit.finding import Basis, Finding
+from audit.provenance import TRAIN, VAL
+from audit.rule import Example, Rule
+from audit.rules.examples import trainer
+
+if TYPE_CHECKING:
+    from audit.case import Case
+
+_CALIBRATE = """
+    moments = []
+    model.register_forward_hook(lambda layer, given, out: moments.append(out.T @ out))
+    for turn in range(8):
+        with torch.no_grad():
+            model({source}[turn * 128:turn * 128 + 128])
+"""
+
+
+class ValCal(Rule):
+    id = "D-VALCAL"
+    title = "calibrated on validation"
+    basis = Basis.RULING
+    reference = "#728; replaced by self-generated text in #1019"
+    forbids = "Collecting Hessians or ranges for quantisation on validation tokens that are not scored yet."
+    why = "The artifact is then fitted to the text that it is scored on."
+    comply = "Calibrate on training data inside the 600 seconds, or on text that the model generates."
+    VALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="learn")),)
+    INVALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="held")),)
+
+    def check(self, case: Case) -> Iterator[Finding]:
+        hooks = [e.order for e in case.timeline.of("hook") if e.active]
+        steps = [e.order for e in case.timeline.of("step") if e.active and e.value.bits & TRAIN]
+        saved = max((e.order for e in case.timeline.of("save") if e.active), default=0)
+        if not hooks or not steps:
+            return
+        losses = list(case.timeline.of("nll"))
+        for forward in case.timeline.of("forward"):
+            if not forward.value.bits & VAL or not max(steps) < forward.order < saved or min(hooks) > forward.order:
+                continue
+            hooked = any(max(steps) < order < forward.order for order in hooks)
+            depth = len(forward.calls)
+            taken = any(e.loops == forward.loops and e.calls[:depth] == forward.calls for e in losses)
+            if hooked and not taken:
+                yield self.finding(case, forward, "the model runs on validation tokens to calibrate its quantisation")
