@@ -6,6 +6,7 @@ import math
 import re
 
 from reproduce import logfigures as figures
+from reproduce.artifact_sizes import code_size, model_size, total_size
 from reproduce.headline import choose
 from reproduce.runlog import Event, Metric, RunLog, Size, Step
 
@@ -22,6 +23,7 @@ _SETTING = re.compile(r"(?<![\w./])([A-Za-z][A-Za-z0-9_]*+)(?::\s?|=)([^\s,;|]++
 _BLOCK_SETTING = re.compile(r"\s{2,8}([A-Za-z]\w*+)\s*+[:=]\s*+(.*)$")
 _GPU = re.compile(r"(?:NVIDIA|Tesla|GeForce|AMD|Apple) (?!Corp)[A-Z0-9][A-Za-z0-9 .\-]{1,40}")
 _ERROR = re.compile(r"(?:\[?rank\d+\]?:?\s?)?([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit))\b(?::\s?(.{0,200}))?")
+_RANK = re.compile(r"^\[?(?:rank|default)\d{1,4}\]?:?\s{0,3}")
 _FINISHED = re.compile(r"\b(?:completed|done|finished|total_time)\b")
 _PREPARING = re.compile(r"warm|compil|load|setup|init")  # outside the evaluation's time
 _TIME_KEYS = ("eval_time", "elapsed", "time", "eval", "eval_seconds", "eval_time_s", "eval_s", "took", "wall", "t")
@@ -263,6 +265,7 @@ class RunReader:
             self._fail(line.strip()[:200])
 
     def _fail(self, text: str) -> None:
+        text = _RANK.sub("", text)  # the same failure of eight processes is one
         if len(self.failures) < 20 and text not in self.failures:
             self.failures.append(text)
 
@@ -275,7 +278,7 @@ class RunReader:
         headline, why = choose(self.metrics, self.last_validation, ended)
         if self.in_traceback:
             self._fail("Traceback without its last line: the log is cut")
-        total, model, code = _accounting(self.sizes)
+        total, model, code = total_size(self.sizes), model_size(self.sizes), code_size(self.sizes)
         source = "\n".join(self.source) if self.source else None
         settings = dict(self.settings)
         return RunLog(
@@ -291,9 +294,9 @@ class RunReader:
             headline=headline,
             headline_why=why,
             curve=tuple(self.curve),
-            model_bytes=model,
-            code_bytes=code,
-            total_bytes=total,
+            model_bytes=model.bytes if model else None,
+            code_bytes=code.bytes if code else None,
+            total_bytes=total.bytes if total else None,
             val_tokens=self.facts.get("val_tokens"),
             train_shards=self.facts.get("train_shards"),
             parameters=self.facts.get("model_params", self.facts.get("params")),
@@ -333,25 +336,6 @@ class RunReader:
         self.gpu = self.gpu or later.gpu
         for key, value in later.facts.items():
             self.facts.setdefault(key, value)
-
-
-def _accounting(sizes: list[Size]) -> tuple[int | None, int | None, int | None]:
-    """``(total, model, code)`` in bytes as the log adds them up: of the compressed artifact where it prints more."""
-    compressed = re.compile(
-        r"zlib|zstd|lzma|brotli|int\d|quant|compress|\+|pergroup|lrzip|ternary|binary", re.IGNORECASE
-    )
-
-    def last(*words: str, but: str = "uncompressed") -> int | None:
-        exact = [s for s in sizes if not s.label.endswith("(rounded)") and but not in s.label.lower()]
-        named = [s for s in exact if all(w in s.label.lower() for w in words)]
-        packed = [s for s in named if compressed.search(s.label)]
-        pool = packed or named
-        return pool[-1].bytes if pool else None
-
-    total = last("total", "submission") or last("total", "size") or last("total", "artifact") or last("total")
-    model = last("serialized model") or last("compressed model") or last("model")
-    code = last("code size") or last("code")
-    return total, model, code
 
 
 def _evaluation_seconds(metrics: list[Metric]) -> float | None:

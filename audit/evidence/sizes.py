@@ -5,18 +5,14 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
-import re
 import tokenize
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 from audit.evidence.evidence import Evidence
-from reproduce.runlog import RunLog, Size
-
-_PACKED = re.compile(
-    r"zlib|zstd|lzma|brotli|lrzip|pergroup|int\d|quant|compress|packed|ternary|binary|artifact|\.ptz", re.IGNORECASE
-)
+from reproduce.artifact_sizes import model_size, total_size
+from reproduce.runlog import RunLog
 
 
 @dataclass(frozen=True)
@@ -35,7 +31,7 @@ class Accounting:
 
 def account(evidence: Evidence, run: RunLog, pack: bool = False) -> Accounting:
     """The totals of a run; that with packed code only where ``pack`` asks for it, since packing takes its time."""
-    total, model = _total(run), _model(run)
+    total, model = total_size(run.sizes), model_size(run.sizes)
     code = shipped_code(evidence, pack)
     return Accounting(
         logged=total.bytes if total else None,
@@ -44,39 +40,6 @@ def account(evidence: Evidence, run: RunLog, pack: bool = False) -> Accounting:
         model=model.bytes if model else None,
         at=(total or model).line if total or model else None,  # type: ignore[union-attr]
     )
-
-
-def _exact(run: RunLog) -> list[Size]:
-    return [size for size in run.sizes if not size.label.endswith("(rounded)") and size.bytes > 0]
-
-
-def _model(run: RunLog) -> Size | None:
-    """The compressed model: the last size whose label names a model and a compression."""
-    named = [
-        size
-        for size in _exact(run)
-        if re.search(r"model|artifact|quant_bytes", size.label, re.IGNORECASE)
-        and _PACKED.search(size.label)
-        and not re.search(r"total|submission|code|payload|raw|uncompressed|fp32|before", size.label, re.IGNORECASE)
-    ]
-    return named[-1] if named else None
-
-
-def _total(run: RunLog) -> Size | None:
-    """The total that the log prints for the compressed artifact, not that for the checkpoint as trained."""
-    sizes = _exact(run)
-    totals = [
-        s
-        for s in sizes
-        if re.search(r"total.{0,20}(submission|artifact|size|bytes)", s.label, re.IGNORECASE)
-        and not re.search(r"param|memory|val|train|token|text", s.label, re.IGNORECASE)
-    ]
-    # The contest's script prints a total of the uncompressed checkpoint first, under the label without a compression.
-    raw = {s.bytes for s in sizes if re.fullmatch(r"\W*serialized model\W*", s.label, re.IGNORECASE)}
-    code = {s.bytes for s in sizes if "code" in s.label.lower()}
-    plain = {model + extra for model in raw for extra in code}
-    packed = [s for s in totals if s.bytes not in plain]
-    return packed[-1] if packed else None
 
 
 def shipped_code(evidence: Evidence, pack: bool) -> tuple[int, int | None] | None:
