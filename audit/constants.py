@@ -61,7 +61,7 @@ class Code:
 class Limits:
     """Steps and seconds an evaluation may take, and the bytes its decoders may give out."""
 
-    steps: int = 4_000_000
+    steps: int = 2_000_000
     seconds: float = 10.0
     memory: int = 256 << 20  # bytes of large values built on the way
     budget: Budget = field(default_factory=Budget)

@@ -87,7 +87,9 @@ def main() -> None:
 
 
 def _sample(corpus: Path, count: int, scratch: Path) -> tuple[list[Path], list[Path]]:
-    """Submission folders that can be read on any host, and their trainers unpacked into plain files."""
+    """Submission folders that every tool can read, and their trainers unpacked into plain files."""
+    import libcst
+
     from audit.source import read_sources
     from reproduce.errors import InputError
     from reproduce.folder import find_submissions, open_folder
@@ -103,7 +105,8 @@ def _sample(corpus: Path, count: int, scratch: Path) -> tuple[list[Path], list[P
             folder = open_folder(path, strict=False)
             trainer = read_sources(folder)[0]
             ast.parse(trainer.text)
-        except (InputError, SyntaxError):
+            libcst.parse_module(trainer.text)  # it refuses a few that Python takes
+        except (InputError, SyntaxError, libcst.ParserSyntaxError):
             continue
         target = scratch / f"trainer_{len(files):03}.py"
         target.write_text(trainer.text, encoding="utf-8")
