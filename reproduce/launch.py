@@ -7,7 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from reproduce.errors import InputError
 from reproduce.run_command import RunCommand
@@ -59,9 +59,10 @@ def author_launch(written: RunCommand | None, trainer: Path, folder: Path) -> La
     Only python and torchrun are taken from a stranger's text; relative paths in its variables are made absolute where
     they lead to something that exists, because the run happens in a copy of the folder.
     """
-    plain = ("python", trainer.name)
+    script = trainer.relative_to(folder).as_posix()
+    plain = ("python", script)
     if written is None:
-        return Launch(plain, notes=(f"no run command found: python {trainer.name}",))
+        return Launch(plain, notes=(f"no run command found: python {script}",))
     env = {
         name: _absolute(value, folder)
         for name, value in written.environment.items()
@@ -69,9 +70,7 @@ def author_launch(written: RunCommand | None, trainer: Path, folder: Path) -> La
     }
     program = Path(written.program).name
     if written.script_name != trainer.name or not (_PYTHON.fullmatch(program) or program == "torchrun"):
-        note = (
-            f"the run command of {written.file} starts {program} {written.script_name}: python {trainer.name} instead"
-        )
+        note = f"the run command of {written.file} starts {program} {written.script_name}: python {script} instead"
         return Launch(plain, env, (note,))
     return Launch((program, *written.launcher_arguments, written.script, *written.arguments), env)
 
@@ -96,10 +95,7 @@ def resolve(
         argv = _with_processes(argv, processes)
     for index, word in enumerate(argv[1:], start=1):
         if word.endswith(".py") and not word.startswith("-"):
-            here = word if (folder / word).is_file() else Path(word).name
-            if not (folder / here).is_file():
-                raise InputError(folder, f"the script {word!r} that the run command names")
-            argv[index] = here
+            argv[index] = _script_here(word, folder)
             break
     return tuple(argv)
 
@@ -112,6 +108,16 @@ def requested_processes(launch: Launch) -> int | None:
             value = word.split("=", 1)[1] if "=" in word else (argv[index + 1] if index + 1 < len(argv) else "")
             return int(value) if value.isdigit() else None
     return None
+
+
+def _script_here(word: str, folder: Path) -> str:
+    """A script as it lies in ``folder``: authors name it from the contest's root, ``records/<track>/<entry>/...``."""
+    parts = PurePosixPath(word).parts
+    for start in range(len(parts)):
+        here = PurePosixPath(*parts[start:])
+        if not here.is_absolute() and ".." not in here.parts and (folder / here).is_file():
+            return here.as_posix()
+    raise InputError(folder, f"the script {word!r} that the run command names", "none")
 
 
 def _with_processes(argv: list[str], processes: int) -> list[str]:

@@ -104,6 +104,8 @@ class RunDirectory:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Keep every other harness out until the block ends. Raises InputError naming the one that is already here."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InputError(self.path, "a folder for the run", "a file")
         self.path.mkdir(parents=True, exist_ok=True)
         lock = FileLock(self.path / ".lock", timeout=0)
         owner = self.path / "owner.json"

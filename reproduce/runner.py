@@ -104,7 +104,11 @@ def _prepare(
     if entry.trainer is None:
         raise InputError(folder, "a folder with a trainer to run", entry.trainer_why)
     source = entry.path.resolve()
-    launch = parse_launch(command) if command is not None else author_launch(entry.run_command, entry.trainer, source)
+    launch = (
+        parse_launch(command)
+        if command is not None
+        else author_launch(entry.run_command, entry.trainer.resolve(), source)
+    )
     notes, processes = list(launch.notes), options.processes
     wanted = requested_processes(launch)
     if processes is None and wanted is not None:

@@ -68,3 +68,21 @@ def test_relative_paths_that_exist_are_made_absolute(folder: Path) -> None:
     written = RunCommand("python", "train_gpt.py", environment={"DATA_PATH": "./shards", "OTHER": "./none"})
     launch = author_launch(written, folder / "train_gpt.py", folder)
     assert launch.env == {"DATA_PATH": str((folder / "shards").resolve()), "OTHER": "./none"}
+
+
+def test_script_is_found_by_its_path_from_the_contests_root(folder: Path) -> None:
+    (folder / "code").mkdir()
+    (folder / "code" / "train.py").write_text("")
+    argv = resolve(parse_launch("python records/track/entry/code/train.py"), folder)
+    assert argv[1] == "code/train.py"
+
+
+def test_trainer_in_a_subfolder_is_started_there(folder: Path) -> None:
+    launch = author_launch(None, folder / "code" / "train.py", folder)
+    assert launch.argv == ("python", "code/train.py")
+
+
+@pytest.mark.parametrize("script", ["../train_gpt.py/../../x.py", "/etc/x.py"])
+def test_script_outside_the_folder_is_refused(folder: Path, script: str) -> None:
+    with pytest.raises(InputError, match="names"):
+        resolve(parse_launch(f"python {script}"), folder / "none")

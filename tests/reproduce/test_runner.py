@@ -134,6 +134,13 @@ def test_folder_with_other_things_in_it_is_no_run_directory(entry: Path, tmp_pat
         run_seeds(entry, [1], out=tmp_path / "run")
 
 
+def test_file_in_place_of_the_run_directory_is_unusable_input(entry: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").write_text("precious")
+    with pytest.raises(InputError, match="a folder for the run"):
+        run_seeds(entry, [1], out=tmp_path / "run")
+    assert (tmp_path / "run").read_text() == "precious"
+
+
 def test_run_command_of_the_readme_is_used(tmp_path: Path) -> None:
     entry = write_entry(tmp_path / "entry", readme="```bash\nSEED=1 ITERATIONS=6 python3 train_gpt.py\n```\n")
     table = run_seeds(entry, [9], out=tmp_path / "run")
