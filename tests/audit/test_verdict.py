@@ -1,0 +1,98 @@
+"""Findings weighed into a verdict under each policy profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from audit.finding import Basis, Certainty, Finding, Severity
+from audit.verdict import profile_names, read_profile, weigh
+from reproduce.errors import InputError
+
+
+def finding(**changes: object) -> Finding:
+    fields: dict[str, object] = {
+        "rule": "X-1",
+        "message": "m",
+        "severity": Severity.ERROR,
+        "certainty": Certainty.HIGH,
+        "basis": Basis.RULING,
+        "reference": "#1",
+        "file": "train_gpt.py",
+        "line": 3,
+    }
+    return Finding(**{**fields, **changes})  # type: ignore[arg-type]
+
+
+def verdict(*findings: Finding, gaps: tuple[str, ...] = (), profile: str = "field-guide") -> str:
+    return weigh(findings, gaps, read_profile(profile))[0]
+
+
+def test_nothing_found_is_clean() -> None:
+    assert verdict() == "clean"
+
+
+def test_a_certain_breach_of_a_ruling_is_illegal() -> None:
+    assert verdict(finding()) == "illegal"
+
+
+def test_the_reason_names_rule_file_and_line() -> None:
+    assert weigh([finding()], (), read_profile("field-guide"))[1] == ("X-1: m (train_gpt.py:3)",)
+
+
+def test_what_the_configuration_never_reaches_fails_nobody() -> None:
+    assert verdict(finding(active=False)) == "clean"
+
+
+def test_a_warning_fails_nobody() -> None:
+    assert verdict(finding(severity=Severity.WARNING)) == "clean"
+
+
+def test_a_doubt_asks_for_a_reader() -> None:
+    assert verdict(finding(certainty=Certainty.MEDIUM)) == "review"
+
+
+def test_a_gap_in_the_analysis_asks_for_a_reader() -> None:
+    assert verdict(gaps=("stopped",)) == "review"
+
+
+def test_a_certain_breach_outweighs_gaps() -> None:
+    assert verdict(finding(), gaps=("stopped",)) == "illegal"
+
+
+def test_what_nobody_ruled_on_is_unruled() -> None:
+    assert verdict(finding(basis=Basis.UNRULED)) == "unruled"
+
+
+def test_the_field_guide_decides_only_where_the_profile_says_so() -> None:
+    guide = finding(basis=Basis.FIELD_GUIDE)
+    assert verdict(guide) == "illegal"
+    assert verdict(guide, profile="readme") == "unruled"
+
+
+def test_what_was_merged_is_tolerated_as_applied() -> None:
+    assert verdict(finding(rule="ART-CODE"), profile="as-applied") == "clean"
+
+
+@pytest.mark.parametrize("name", profile_names())
+def test_every_profile_can_be_read(name: str) -> None:
+    assert read_profile(name).name == name
+
+
+def test_an_unknown_profile_is_unusable_input() -> None:
+    with pytest.raises(InputError, match="policy profile"):
+        read_profile("nonsense")
+
+
+def test_a_profile_of_ones_own_is_read_from_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('illegal = ["contest README"]\n', encoding="utf-8")
+    assert weigh([finding()], (), read_profile(str(path)))[0] == "clean"
+
+
+def test_a_malformed_profile_is_unusable_input(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("illegal = [1\n", encoding="utf-8")
+    with pytest.raises(InputError, match="TOML"):
+        read_profile(str(path))
