@@ -20,7 +20,7 @@ from reproduce.sandbox import GIB, MIB, Limits, Sandbox, SandboxResult
 if TYPE_CHECKING:
     import numpy as np
 
-VALIDATION_TOKENS = 8193  # 8,192 targets: whole sequences and whole chunks at every toy size
+VALIDATION_TOKENS = 16385  # 16,384 targets: whole sequences and chunks, and more than mixers wait for (10,000)
 TRAIN_TOKENS = 131_072
 TRAIN_SHARDS = 2
 DATA_INSIDE = "/data"

@@ -72,7 +72,7 @@ def audit(
     from reproduce.folder import open_folder
 
     results, folders = [], [open_folder(path) for path in paths]
-    for folder in folders:
+    for path, folder in zip(paths, folders, strict=True):
         if write_unpacked is not None:
             from audit.unpack import write_unpacked as save
 
@@ -84,7 +84,7 @@ def audit(
 
             if unsafe_no_sandbox:
                 typer.echo("golfproof: NO SANDBOX: the submission runs with your rights, files and network", err=True)
-            result = join(result, probe_path(folder.path, unsafe=unsafe_no_sandbox))
+            result = join(result, probe_path(path, unsafe=unsafe_no_sandbox))
         results.append(result)
     show(results, folders, format)
     failing = {"illegal", "review", "unruled"} if strict else {"illegal"}

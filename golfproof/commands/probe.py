@@ -29,7 +29,7 @@ def probe(
     address: str | None = typer.Option(None, help="Of the Ray cluster. [RAY_ADDRESS, else one on this machine]"),
     seed: int = typer.Option(1337, "--seed", min=0, help="Seed of the noise and of the trainer."),
     quick: bool = typer.Option(False, "--quick", help="Stop after the first run if it already broke a bound."),
-    steps: int | None = typer.Option(None, "--steps", min=1, max=10_000, help="Training steps of a run. [10]"),
+    steps: int | None = typer.Option(None, "--steps", min=1, max=10_000, help="Training steps of a run. [12]"),
     cpu_seconds: int = typer.Option(180, "--cpu-seconds", min=5, help="CPU time one run may take."),
     wall_seconds: float = typer.Option(600.0, "--wall-seconds", min=5, help="Wall time one run may take."),
     keep: Path | None = typer.Option(None, "--keep", help="Folder to keep logs, tapes and shards in."),

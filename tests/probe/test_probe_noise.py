@@ -103,7 +103,7 @@ def test_bytes_are_counted_as_an_entry_to_the_contest_counts_them(tmp_path: Path
         ("NUM_KV_HEADS", "8", "4"),
         ("NUM_KV_HEADS", "4", "2"),
         ("TRAIN_SEQ_LEN", "2048", "128"),
-        ("TTT_CHUNK_TOKENS", "32768", "1024"),
+        ("TTT_CHUNK_TOKENS", "32768", "2048"),
         ("NGRAM_EVAL_BUCKETS", "4_194_304", "4096"),
         ("EVAL_STRIDE", "64", None),
         ("EVAL_STRIDE", "0", None),
@@ -111,7 +111,7 @@ def test_bytes_are_counted_as_an_entry_to_the_contest_counts_them(tmp_path: Path
         ("TTT_LR", "0.002", None),
         ("MATRIX_LR", "0.02", None),
         ("NUM_LAYERS", "11", None),
-        ("ITERATIONS", "20000", "10"),
+        ("ITERATIONS", "20000", "12"),
         ("DATA_PATH", "./data", None),
     ],
 )  # fmt: skip
