@@ -168,7 +168,8 @@ class Sandbox:
         }
         if record_attempts:
             values["GOLFPROOF_ATTEMPTS"] = str(inside / ATTEMPTS_NAME)
-            values["GOLFPROOF_SHOWN"] = os.pathsep.join(str(path) for path in self.read_only.values())
+            shown = [*map(str, self.read_only.values()), *(environment or {}).get("PYTHONPATH", "").split(os.pathsep)]
+            values["GOLFPROOF_SHOWN"] = os.pathsep.join(filter(None, shown))
             values["PYTHONPATH"] = os.pathsep.join(filter(None, (str(watcher_folder()), values.get("PYTHONPATH"))))
         argv = self._limited(command)
         if not self.unsafe:

@@ -83,6 +83,7 @@ def write_data(folder: Path, validation: np.ndarray, train: Stream, vocabulary: 
 
 def launch(folder: SubmissionFolder, data: Path, workspace: Path, plan: Launch) -> Ran:
     """Run the trainer of ``folder`` on the shards in ``data``; ``workspace`` is made and holds all it writes."""
+    workspace = workspace.resolve()
     work = workspace / "work"
     shutil.rmtree(workspace, ignore_errors=True)
     _copy(folder, work)
