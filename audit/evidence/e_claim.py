@@ -114,10 +114,11 @@ class EClaim(EvidenceRule):
                     return self.line(Status.PASS, f"{std:.6f} ({kind}, {source})", name=name, limit=limit)
         source, (values, complete, _) = next(iter(sets.items()))
         summary = summarise(values)
-        off = (claimed.value - (summary.std or 0)) / (summary.std or 1)  # a last digit misprinted deceives nobody
+        stds = [std for std in (summary.std, summary.population_std) if std]
+        off = min((abs(claimed.value / std - 1) for std in stds), default=1.0)  # a last digit wrong deceives nobody
         actual = f"{summary.std:.6f} sample, {summary.population_std:.6f} population ({source})"
         return self.line(
-            Status.FAIL if complete and abs(off) > 0.02 else Status.WARN,
+            Status.FAIL if complete and off > 0.02 else Status.WARN,
             actual,
             f"the std of {source} is {actual}, not the claimed {claimed.value}",
             name=name, limit=limit, evidence=claimed.where, file="submission.json", claimed=claimed.value,

@@ -75,7 +75,7 @@ def test_the_audits_verdict_is_a_line(tmp_path: Path, kind: str, wanted: Status)
 
 
 def test_an_artifact_over_the_cap_fails_with_the_log_named(tmp_path: Path) -> None:
-    checks = gate(submission(tmp_path, total=16_000_001))
+    checks = gate(submission(tmp_path, total=16_100_000))
     line = next(check for check in checks if check.rule == "ART-CAP")
     assert line.status is Status.FAIL
     assert (line.file, line.line) == ("train_seed1.log", 5)
@@ -183,7 +183,7 @@ def test_the_record_that_stands_is_the_best_before_the_day() -> None:
 
 
 def test_a_profile_turns_what_it_tolerates_into_a_warning(tmp_path: Path) -> None:
-    folder = submission(tmp_path, total=16_000_001)
+    folder = submission(tmp_path, total=16_100_000)
     policy = Profile("lenient", "", frozenset(Basis), tolerated={"ART-CAP": "merged before"})
     line = next(check for check in gate(folder, profile=policy) if check.rule == "ART-CAP")
     assert line.status is Status.WARN
@@ -231,3 +231,9 @@ def test_the_other_formats_name_what_failed(tmp_path: Path, kind: str) -> None:
     assert run.exit_code == 1
     if kind != "sarif":  # which holds findings of the audit alone
         assert "training time" in run.output
+
+
+def test_a_total_over_the_cap_only_with_code_that_is_not_shipped_asks_for_a_reader(tmp_path: Path) -> None:
+    # The model leaves 20,000 bytes; the log counts 50,000 of code, the folder ships a dozen.
+    line = next(check for check in gate(submission(tmp_path, total=16_030_000)) if check.rule == "ART-CAP")
+    assert line.status is Status.WARN
