@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from test_report_escape import HOSTILE, texts
 from test_report_html import poisoned
 
-from audit.finding import AuditResult, Severity, Step
+from audit.finding import AuditResult, Certainty, Severity, Step
 from audit.rule import Rule
 from reports import annotations, junit, sarif
 from reports.report import Report, Source
@@ -173,6 +173,8 @@ def test_an_uncertain_error_is_a_warning_and_an_inactive_one_is_silent(report: R
     said = annotations.render(report)
     assert "::warning file=train_gpt.py,line=1,title=M-TAIL" in said
     assert "C3-PREQUANT" not in said
+    doubtful = annotations.render(audited(finding(severity=Severity.ERROR, certainty=Certainty.MEDIUM)))
+    assert doubtful.startswith("::warning file=train_gpt.py,line=9,title=C1-HASHKEY")
 
 
 @given(texts)

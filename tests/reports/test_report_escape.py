@@ -72,10 +72,14 @@ def test_markdown_begins_no_block(text: str) -> None:
 @given(texts, texts)
 def test_a_table_cell_stays_one_cell(first: str, second: str) -> None:
     row = f"| h | h |\n| --- | --- |\n| {markdown(first)} | {markdown_code(second)} |\n"
-    tokens = [token.type for token in _GFM.parse(row)]
-    assert tokens.count("tr_open") == 2
-    assert tokens.count("td_open") == 2
-    assert "html_block" not in tokens
+    tokens = _GFM.parse(row)
+    assert [token.type for token in tokens].count("tr_open") == 2
+    assert not any(token.type == "html_block" for token in tokens)
+    cells = [tokens[position + 1].content for position, token in enumerate(tokens) if token.type == "td_open"]
+    assert len(cells) == 2
+    assert shown(cells[0]).replace("\u200b", "") == plain(first).strip()
+    code = re.sub(r"</?code>", "", _GFM.renderInline(cells[1]).replace("<span>", "").replace("</span>", ""))
+    assert html.unescape(code).replace("\u200b", "").strip() == plain(second).strip()
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -163,6 +163,7 @@ def audit_sh(remote: Path, number: int, folder: Path) -> tuple[int, str, dict[st
     """Run the action's script as the action does; gives its exit status, its output and what it set."""
     temp = folder / "temp"
     temp.mkdir()
+    (temp / "json.py").write_text("open('pwned', 'w')\n")  # what lies in the working folder is not to be imported
     environment = {
         **os.environ,
         "ACTION": str(ROOT),
