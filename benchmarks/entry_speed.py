@@ -129,7 +129,6 @@ def stage(
     other: Any = model if cheap else theirs
     mix_class = module.HedgeMixer
     tables = (torch.from_numpy(table.base), torch.from_numpy(zeros), torch.from_numpy(zeros))
-    ready = make_mixer(config, world.device)
 
     class Started(mix_class):  # type: ignore[misc, valid-type]
         """The original's mixer with its counts in place at once, as after 10,000 tokens."""
@@ -140,7 +139,8 @@ def stage(
 
     def mine() -> None:
         ledger = ScoreLedger(data, table, allow_tail=True)
-        run_pass(Pass(model, ledger, config, world, ready if mixer else None), sliding_windows(config, ledger.total))
+        mixing = make_mixer(config, world.device) if mixer else None
+        run_pass(Pass(model, ledger, config, world, mixing), sliding_windows(config, ledger.total))
 
     def original_pass() -> None:
         module.HedgeMixer = Started
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--presets", default="pr162,pr700,pr745,pr1384,pr1453")
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--no-network", action="store_true", help="only mixer and sliding pass")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.manual_seed(0)
@@ -167,7 +168,7 @@ def main() -> None:
         show(f"| {what} | {tokens} | {figures[0]:.3f} | {figures[1]:.3f} | {figures[2]:.2f} |\n")
         sys.stdout.flush()
 
-    for preset in arguments.presets.split(","):
+    for preset in () if arguments.no_network else arguments.presets.split(","):
         figures = network(arguments.originals, preset, arguments.tokens, arguments.repeats)
         row(f"{preset} forward + backward", arguments.tokens, figures)
     count = 8 * 1024
