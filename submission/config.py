@@ -61,6 +61,7 @@ class Config:
     attention_scale: float = 0.0  # 0: 1/sqrt(head_dim)
     unet_skips: bool = True
     smear: bool = True
+    smear_boundary: int = -1  # token that nothing is smeared into: the start of a document; -1: none, as the seeds
     bigram_vocab_size: int = 0
     bigram_dim: int = 128
     xsa_last_n: int = 0  # exclusive self-attention on the last n executed layers

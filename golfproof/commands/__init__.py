@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from golfproof.commands.audit import audit
+from golfproof.commands.bundle import bundle
 from golfproof.commands.data import data
 from golfproof.commands.demo import demo
 from golfproof.commands.describe import describe
@@ -15,10 +16,11 @@ from golfproof.commands.rules import rules
 from golfproof.commands.watch import watch
 
 COMMANDS: tuple[Callable[..., None], ...] = (
-    describe,
     audit,
+    bundle,
     data,
     demo,
+    describe,
     gate,
     probe,
     pull_request,

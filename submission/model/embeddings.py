@@ -9,15 +9,22 @@ from submission.model.linear import CastedLinear
 
 
 class SmearGate(nn.Module):
-    """Blends each token's embedding with the previous one's: (1 - g) x_t + g x_{t-1}, g a learnt gate a channel."""
+    """Blends each token's embedding with the previous one's: (1 - g) x_t + g x_{t-1}, g a learnt gate a channel.
 
-    def __init__(self, dim: int) -> None:
+    Into a token ``boundary`` nothing is blended, so that no document reaches into the next (ruled on PR 1797).
+    """
+
+    def __init__(self, dim: int, boundary: int = -1) -> None:
         super().__init__()
+        self.boundary = boundary
         self.gate = nn.Parameter(torch.zeros(dim))
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, tokens: Tensor) -> Tensor:
+        """x: (batch, seq, dim), tokens: (batch, seq)."""
         gate = torch.sigmoid(self.gate.to(x.dtype))
         previous = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
+        if self.boundary >= 0:
+            previous = previous * (tokens != self.boundary)[..., None]
         return (1 - gate) * x + gate * previous
 
 

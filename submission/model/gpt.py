@@ -33,7 +33,7 @@ class GPT(nn.Module):
         self.bigram = (
             BigramHashEmbedding(config.bigram_vocab_size, config.bigram_dim, dim) if config.bigram_vocab_size else None
         )
-        self.smear = SmearGate(dim) if config.smear else None
+        self.smear = SmearGate(dim, config.smear_boundary) if config.smear else None
         self.blocks = nn.ModuleList([Block(config) for _ in order])
         first_run: dict[int, int] = {}
         for layer, physical in enumerate(order):
@@ -66,7 +66,7 @@ class GPT(nn.Module):
             x = x + self.bigram(tokens)
         x = F.rms_norm(x, (x.size(-1),))
         if self.smear is not None:
-            x = self.smear(x)
+            x = self.smear(x, tokens)
         x0 = x
         rope_dims = config.rope_dims or config.head_dim
         cos, sin = rotary_tables(

@@ -13,7 +13,9 @@ import libcst as cst
 import numpy as np
 import pytest
 import sentencepiece
+from typer.testing import CliRunner
 
+from golfproof.app import app
 from submission.bundle.fold import Undecided, value_of
 from submission.bundle.folder import bundle, find_runs
 from submission.bundle.merge import merge
@@ -197,3 +199,13 @@ def test_a_bundle_runs_alone_and_gives_the_packages_numbers(small, text_shards, 
     package = scores(ROOT / "train_gpt.py", OUT_DIR=str(tmp_path / "b"), **settings)
     assert len(alone) == 2
     assert alone == package
+
+
+def test_the_command_writes_the_folder_and_says_how_large_its_code_is(tmp_path):
+    result = CliRunner().invoke(app, ["bundle", str(ROOT), "--preset", "pr162", "--out", str(tmp_path / "out")])
+    assert result.exit_code == 0
+    size = (tmp_path / "out" / "train_gpt.py").stat().st_size
+    assert f"{size:,} bytes" in result.output
+    assert "claims nothing" in result.output
+    names = {"train_gpt.py", "README.md", "submission.json", "requirements.txt"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names

@@ -9,6 +9,7 @@ from submission.averaging import WeightAverage
 from submission.config import load_config
 from submission.distributed import World
 from submission.model import GPT
+from submission.model.embeddings import SmearGate
 from submission.model.state import load_state, model_state
 from submission.optim import Muon, make_optimizers, orthogonalise, parameter_groups
 from submission.quantize.penalty import crown_q, rounded_layers, start_qat
@@ -36,6 +37,15 @@ def test_no_output_depends_on_a_later_token(model):
         before, after = model.forward_logits(tokens), model.forward_logits(changed)
     assert torch.equal(before[0, :9], after[0, :9])
     assert not torch.allclose(before[0, 9:], after[0, 9:])
+
+
+def test_nothing_is_smeared_into_the_start_of_a_document():
+    gate = SmearGate(4, boundary=1)
+    x, tokens = torch.randn(1, 3, 4), torch.tensor([[5, 1, 6]])
+    with torch.no_grad():
+        y = gate(x, tokens)
+    assert torch.allclose(y[0, 1], 0.5 * x[0, 1])
+    assert torch.allclose(y[0, 2], 0.5 * (x[0, 1] + x[0, 2]))
 
 
 def test_a_layer_that_runs_twice_shares_its_matrices_until_untied(model):
