@@ -344,6 +344,8 @@ class Interpreter:
     def do_if(self, node: ast.If) -> bool:
         test = self.ev(node.test)
         known = self.witnessed(node, truth(test), test)
+        if known and isinstance(node.body[-1], ast.Raise):
+            known = False  # the submitted run did not end here: what seems to lead here was folded wrongly
         if known is not None:
             live, other = (node.body, node.orelse) if known else (node.orelse, node.body)
             if other and not self.silent and self.depth < 6:
