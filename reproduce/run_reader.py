@@ -23,6 +23,7 @@ _SETTING = re.compile(r"(?<![\w./])([A-Za-z][A-Za-z0-9_]*+)(?::\s?|=)([^\s,;|]++
 _BLOCK_SETTING = re.compile(r"\s{2,8}([A-Za-z]\w*+)\s*+[:=]\s*+(.*)$")
 _GPU = re.compile(r"(?:NVIDIA|Tesla|GeForce|AMD|Apple) (?!Corp)[A-Z0-9][A-Za-z0-9 .\-]{1,40}")
 _ERROR = re.compile(r"(?:\[?rank\d+\]?:?\s?)?([A-Za-z_][\w.]*(?:Error|Exception|Interrupt|Exit))\b(?::\s?(.{0,200}))?")
+_ARTIFACT_KEY = re.compile(r"(?:artifact|submission|quant|model|code|compressed).{0,20}bytes$|estimated_total$")
 _RANK = re.compile(r"^\[?(?:rank|default)\d{1,4}\]?:?\s{0,3}")
 _FINISHED = re.compile(r"\b(?:completed|done|finished|total_time)\b")
 _PREPARING = re.compile(r"warm|compil|load|setup|init")  # outside the evaluation's time
@@ -199,13 +200,12 @@ class RunReader:
     def _sizes(self, number: int, line: str) -> None:
         if len(self.sizes) >= KEPT:
             return
+        if "comparison" in line:
+            return  # another compressor's figure, not the artifact's
+        for match in re.finditer(r"= ?(\d[\d,]{4,15}) total\b", line):
+            self.sizes.append(Size("total artifact bytes", int(match[1].replace(",", "")), number))
         for pair in figures.pairs(line):
-            if (
-                pair.key.endswith(("bytes", "_total"))
-                and not pair.unit
-                and "." not in pair.text
-                and pair.value > 10_000
-            ):
+            if _ARTIFACT_KEY.search(pair.key) and not pair.unit and "." not in pair.text and pair.value > 10_000:
                 self.sizes.append(Size(f"{pair.key} bytes", int(pair.value), number))
         for label, size, exact in figures.sizes_in(line):
             if exact or size > 100_000:

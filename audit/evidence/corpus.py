@@ -64,7 +64,7 @@ def weigh_one(task: tuple[str, str]) -> Record:
             if rule.outside or rule.against:
                 continue
             try:
-                lines = list(rule.weigh(evidence))
+                lines = list(rule.lines(evidence))
             except Exception as error:  # a stranger's folder may break a rule; the others still count
                 record["lines"].append(_broken(rule.id, rule.title, error))
                 continue

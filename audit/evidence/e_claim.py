@@ -26,6 +26,7 @@ class EClaim(EvidenceRule):
     id = "E-CLAIM"
     title = "claim against logs"
     order = 60
+    of_runs = False
     severity = Severity.WARNING
     basis = Basis.RULING
     reference = "#1981, #2124, #2139, #61; #745 states a std of 0.0067 where its seeds give 0.0069"

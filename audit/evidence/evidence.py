@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from reproduce.claims import Claims, read_claims
 from reproduce.errors import InputError
 from reproduce.folder import SubmissionFolder
 from reproduce.runlog import RunLog
-from reproduce.table import SeedTable, read_all, table_of
+from reproduce.table import SeedTable, find_metric, read_all, table_of
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -67,6 +68,23 @@ class Evidence:
         if "non_record" in said or "unlimited" in said or "nonrecord" in said:
             return True
         return any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-4:])
+
+    def tied(self, run: RunLog) -> bool:
+        """Whether a run is surely one that the submission rests on: its score, or the mean it is part of, is claimed.
+
+        Without a claim it is where the folder's scored logs are all named alike.
+        """
+        scored = [other for other in self.runs if other.complete]
+        if len(scored) <= 1:
+            return True
+        said = [seed.val_bpb for seed in self.claims.seeds if seed.val_bpb is not None]
+        said += [self.claims.val_bpb] if self.claims.val_bpb is not None else []
+        if not said:
+            return len({re.sub(r"\d+", "#", Path(other.path).name) for other in scored}) == 1
+        if any(find_metric(run, value) is not None for value in said):
+            return True
+        mean = self.table.summary.mean if self.table is not None and self.table.summary is not None else None
+        return mean is not None and any(abs(mean - value) <= 2e-3 for value in said)
 
     def place(self, run: RunLog) -> str:
         """The log's name inside the folder."""

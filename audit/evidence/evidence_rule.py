@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from audit.evidence.check import Check, Status
@@ -23,18 +24,28 @@ class EvidenceRule(Rule):
     against: ClassVar[str | None] = None  # what the examples are compared with, for a rule that compares
     outside: ClassVar[bool] = False  # rests on what no folder holds: its examples name it in a file `.changed`
     limit: ClassVar[str] = ""  # what the gate prints as the limit where it does not depend on options
+    of_runs: ClassVar[bool] = True  # judges single runs, not the claims about them
     order: ClassVar[int] = 50  # place among the lines of the gate: sizes, times, data, metric, claims, process
 
     def weigh(self, evidence: Evidence) -> Iterator[Check]:
         """Yield the lines of the gate, at least one: what cannot be decided is ``unchecked``, never a pass."""
         raise NotImplementedError
 
+    def lines(self, evidence: Evidence) -> Iterator[Check]:
+        """The lines of the gate. A run that may not be the submission's, such as a study's, fails nobody: it warns."""
+        loose = {evidence.place(run) for run in evidence.runs if self.of_runs and not evidence.tied(run)}
+        for line in self.weigh(evidence):
+            if line.status is Status.FAIL and line.file in loose:
+                note = f"{line.evidence} (not surely a run behind the claim)".strip()
+                line = replace(line, status=Status.WARN, evidence=note)
+            yield line
+
     def check(self, case: Case) -> Iterator[Finding]:
         yield from self.findings(Evidence.of_case(case))
 
     def findings(self, evidence: Evidence) -> Iterator[Finding]:
         """The lines that failed, as findings."""
-        for line in self.weigh(evidence):
+        for line in self.lines(evidence):
             if line.status is Status.FAIL:
                 severity, certainty = self.severity, self.certainty
             elif line.status is Status.WARN:

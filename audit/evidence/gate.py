@@ -39,7 +39,7 @@ def gate(
         table_of(folder, evidence.runs, evidence.claims)
     lines: list[Check] = [_audit_line(audit)]
     for rule in evidence_rules():
-        lines += [_under(profile, rule, line) for line in rule.weigh(evidence)]
+        lines += [_under(profile, rule, line) for line in rule.lines(evidence)]
     return tuple(lines)
 
 

@@ -21,6 +21,7 @@ class MReport(EvidenceRule):
     id = "M-REPORT"
     title = "offset between claims and logs"
     order = 42
+    of_runs = False
     certainty = Certainty.MEDIUM
     basis = Basis.RULING
     reference = "#1981 (unsupported correction), #61"

@@ -23,6 +23,7 @@ class SFiles(EvidenceRule):
     id = "S-FILES"
     title = "files"
     order = 70
+    of_runs = False
     severity = Severity.WARNING
     basis = Basis.RULING
     reference = "README; #15, #496, #529, #639, #656, #1204, #2013, #2103"

@@ -19,6 +19,7 @@ class SScope(EvidenceRule):
     id = "S-SCOPE"
     title = "scope of the pull request"
     order = 71
+    of_runs = False
     severity = Severity.WARNING
     basis = Basis.RULING
     reference = "README; #53, #76, #236, #545, #1031, #1120, #1143"

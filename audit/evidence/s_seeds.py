@@ -47,6 +47,7 @@ class SSeeds(EvidenceRule):
     id = "S-SEEDS"
     title = "seeds"
     order = 61
+    of_runs = False
     severity = Severity.WARNING
     basis = Basis.RULING
     reference = "README; #1963, #2020, #2121, #2124 (another configuration), #2139 (one run)"

@@ -39,6 +39,7 @@ class SSig(EvidenceRule):
     id = "S-SIG"
     title = "gain over the record"
     order = 80
+    of_runs = False
     severity = Severity.NOTE
     certainty = Certainty.MEDIUM
     basis = Basis.RULING
