@@ -13,6 +13,8 @@ from reports import digest
 if TYPE_CHECKING:
     from audit.verdict import Profile
 
+LONGEST, SHOWN = 200, 12  # lines of an example that is shown whole; lines of a longer one
+
 
 def pages(rules: Mapping[str, Rule], profiles: Sequence[Profile]) -> dict[str, str]:
     """File names with their Markdown: README.md is the index."""
@@ -83,6 +85,14 @@ def _text(text: str) -> str:
     return inspect.cleandoc(text)
 
 
+def _shortened(text: str) -> str:
+    """An example that is long to weigh something (a size, say) is shown by its first lines."""
+    lines = text.splitlines()
+    if len(lines) <= LONGEST:
+        return text
+    return "\n".join([*lines[:SHOWN], f"... {len(lines) - SHOWN:,} more lines"])
+
+
 def _linked(text: str) -> str:
     return "".join(f"[{piece}]({address})" if address else piece for piece, address in digest.linked_numbers(text))
 
@@ -98,5 +108,5 @@ def _examples(title: str, examples: Iterable[Example]) -> Iterator[str]:
                 yield f"`{name}`:"
             fence = "````" if "```" in text else "```"
             language = "python" if not name or name.endswith(".py") else "json" if name.endswith(".json") else "text"
-            yield f"{fence}{language}\n{inspect.cleandoc(text)}\n{fence}"
+            yield f"{fence}{language}\n{_shortened(inspect.cleandoc(text))}\n{fence}"
         yield "</details>"
