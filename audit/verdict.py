@@ -19,7 +19,7 @@ class Profile:
     """Which finding fails whom. ``bases`` can make a submission illegal; ``tolerated`` rules are reported only.
 
     ``unruled`` are the bases that give the verdict of that name; ``promoted`` rules fail whatever their basis;
-    ``as_merged`` lists conditions of tolerance as rule -> reason.
+    ``tolerated_up_to`` lets a finding pass whose figure ``least`` is no larger.
     """
 
     name: str
@@ -28,6 +28,7 @@ class Profile:
     unruled: frozenset[Basis] = frozenset()
     tolerated: dict[str, str] = field(default_factory=dict)
     promoted: frozenset[str] = frozenset()
+    tolerated_up_to: dict[str, int] = field(default_factory=dict)
 
 
 def profile_names() -> tuple[str, ...]:
@@ -50,6 +51,7 @@ def read_profile(name: str) -> Profile:
             unruled=frozenset(Basis(b) for b in table.get("unruled", ())),
             tolerated=dict(table.get("tolerated", {})),
             promoted=frozenset(table.get("promoted", ())),
+            tolerated_up_to=dict(table.get("tolerated_up_to", {})),
         )
     except (tomllib.TOMLDecodeError, KeyError, ValueError) as error:
         raise InputError(path, "a policy profile in TOML with a list `illegal` of bases", str(error)) from error
@@ -67,6 +69,9 @@ def weigh(findings: Iterable[Finding], gaps: Sequence[str], profile: Profile) ->
     doubts: list[str] = []
     for finding in findings:
         if not finding.active or finding.severity is not Severity.ERROR or finding.rule in profile.tolerated:
+            continue
+        least = finding.data.get("least")
+        if isinstance(least, int) and least <= profile.tolerated_up_to.get(finding.rule, -1):
             continue
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         reason = f"{finding.rule}: {finding.message} ({place})"

@@ -96,3 +96,10 @@ def test_a_malformed_profile_is_unusable_input(tmp_path: Path) -> None:
     path.write_text("illegal = [1\n", encoding="utf-8")
     with pytest.raises(InputError, match="TOML"):
         read_profile(str(path))
+
+
+def test_a_size_that_one_accounting_clears_is_tolerated_as_applied() -> None:
+    cap = finding(rule="ART-CAP", data={"bytes": 16_050_000, "least": 15_990_000})
+    assert verdict(cap) == "illegal"
+    assert verdict(cap, profile="as-applied") == "clean"
+    assert verdict(finding(rule="ART-CAP", data={"least": 16_000_001}), profile="as-applied") == "illegal"
