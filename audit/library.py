@@ -287,10 +287,14 @@ def push(interp: Interpreter, thing: Sequence, value: Value) -> None:
             thing.members.append(value)
         thing.element = value if thing.element is None else join(thing.element, value)
         return
-    if thing.items is not None:
-        for item in thing.items:
-            thing.element = item if thing.element is None else join(thing.element, item)
-        thing.items = None
+    append_anywhere(interp, thing, value)
+
+
+def append_anywhere(interp: Interpreter, thing: Sequence, value: Value) -> None:
+    """Put a value at a place that is not known: the items become one element of which every item is."""
+    for item in thing.items or ():
+        thing.element = item if thing.element is None else join(thing.element, item)
+    thing.items = None
     append(thing, value, interp.guard)
 
 
@@ -982,6 +986,15 @@ def _network(interp: Interpreter, last: str, given: list[Value], named: dict[str
     return Value(union(given).bits)
 
 
+def _all_gather(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
+    """``all_gather(parts, part)``: what every rank has goes into the list."""
+    parts = given[0] if given else named.get("tensor_list", named.get("object_list", Value()))
+    part = given[1] if len(given) > 1 else named.get("tensor", named.get("obj", Value()))
+    if isinstance(parts.thing, Sequence):
+        append_anywhere(interp, parts.thing, part)
+    return NOTHING
+
+
 def _exec_process(interp: Interpreter, last: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
     """A process that replaces itself: by its own script, if it names it, under the environment that is given."""
     environment: dict[str, str] = {}
@@ -1096,6 +1109,8 @@ FUNCTIONS: dict[str, Any] = {
     "subprocess.Popen": _network,
     "subprocess.call": _network,
     "os.system": _network,
+    "all_gather": _all_gather,
+    "all_gather_object": _all_gather,
     "os.execv": _exec_process,
     "os.execve": _exec_process,
     "os.execvp": _exec_process,

@@ -1,12 +1,14 @@
-"""A trainer that goes on as another process of its own script is followed there."""
+"""A trainer is followed into the process that it becomes, and its losses through what its ranks exchange."""
 
 import textwrap
 from pathlib import Path
 
 import pytest
 
+from audit.case import Case
 from audit.registry import all_rules
 from audit.run import audit_path
+from reproduce.folder import open_folder
 
 BECOMES = """
 import os, sys
@@ -31,3 +33,25 @@ def test_what_the_process_it_becomes_does_is_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", ['"/usr/bin/env"'])
 def test_a_program_that_is_not_this_python_is_not_taken_for_the_trainer(tmp_path: Path, program: str) -> None:
     assert not any(findings_of(tmp_path, program))
+
+
+GATHERED = """
+import glob, os
+import numpy as np, torch, torch.nn.functional as F, torch.distributed as dist
+from torch import nn
+val = torch.from_numpy(np.fromfile(glob.glob("fineweb_val_*.bin")[0], dtype=np.uint16).astype(np.int64))
+model = nn.Sequential(nn.Embedding(1024, 8), nn.Linear(8, 1024))
+with torch.no_grad():
+    mine = F.cross_entropy(model(val[:-1]), val[1:], reduction="none")
+parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
+{gather}
+print(f"final_val_loss:{{torch.cat(parts).mean().item()}}")
+"""
+
+
+@pytest.mark.parametrize(
+    ("gather", "found"), [("dist.all_gather(parts, mine)", True), ("dist.all_gather(parts, torch.zeros(4))", False)]
+)
+def test_losses_that_ranks_gather_reach_the_report(gather: str, found: bool, tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text(GATHERED.format(gather=gather), encoding="utf-8")
+    assert (Case(open_folder(tmp_path)).headline.report is not None) is found
