@@ -159,8 +159,11 @@ class EClaim(EvidenceRule):
                 continue
             other = next((r for r in evidence.runs if r.seed != claim.seed and _metric(r, claim)), None)
             hint = f"; {evidence.place(other)} has that score" if other else ""
+            early = next((step for step in run.curve if _near(step.val_bpb, claim)), None)
+            if early is not None:
+                hint = f"; {early.val_bpb} is its validation at step {early.step}, before quantisation"
             yield self.line(
-                Status.FAIL if other is None and shown - claim.val_bpb > HAIR else Status.WARN,
+                Status.FAIL if other is None and early is None and shown - claim.val_bpb > HAIR else Status.WARN,
                 f"{shown} in {evidence.place(run)}",
                 f"seed {claim.seed}: {claim.val_bpb} is claimed, its log ends with {shown}{hint}",
                 name=name, limit=limit, file=evidence.place(run), at=run.headline.line if run.headline else None,
@@ -185,6 +188,13 @@ class EClaim(EvidenceRule):
             f"the log of {evidence.name(run)} reports a failure: {run.failures[0]}",
             name=name, limit=limit, file=evidence.place(run), failures=list(run.failures),
         )  # fmt: skip
+
+
+def _near(value: float | None, claim: SeedClaim) -> bool:
+    """Whether a validation during training is the claimed score, as far as that was rounded."""
+    if value is None or claim.val_bpb is None:
+        return False
+    return abs(value - claim.val_bpb) <= 0.5000001 * 10.0 ** -min(claim.decimals, 4) + 1e-9
 
 
 def _metric(run: RunLog, claim: SeedClaim) -> Metric | None:
