@@ -11,6 +11,7 @@ from pathlib import Path
 from submission.errors import InputError
 
 ROOT = Path(__file__).resolve().parent
+TOOLS = ("bundle", "describe.py", "fineweb.py")  # of the front door: no phase of a run imports them
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,10 @@ def code_files(root: Path = ROOT) -> tuple[Path, ...]:
     if not (root / "__init__.py").exists():
         return (root / "train_gpt.py",)
     found = [*root.rglob("*.py"), *root.rglob("*.toml")]
-    return tuple(sorted(path for path in found if "__pycache__" not in path.parts))
+    outside = {root / name for name in TOOLS}
+    return tuple(
+        sorted(path for path in found if not outside & {path, *path.parents} and "__pycache__" not in path.parts)
+    )
 
 
 def measure(artifact_bytes: int, root: Path = ROOT) -> Size:
