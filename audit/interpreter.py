@@ -389,7 +389,13 @@ class Interpreter:
             return 0
         left, right = self.ev(node.test.left), self.ev(node.test.comparators[0])
         if left.bits & right.bits & NLL:
-            return self.emit("choose", node, test, how="branch", reported=bool(left.bits & right.bits & EVENTS))
+            return self.emit(
+                "choose",
+                node,
+                test,
+                how="branch",
+                reported=bool(left.bits & right.bits & EVENTS) or keeps_weights(node),
+            )
         return 0
 
     def witnessed(self, node: ast.If, known: bool | None, test: Value) -> bool | None:
@@ -1544,6 +1550,12 @@ def last_name(node: ast.Name | ast.Attribute) -> str:
 def of_earlier_round(value: Value) -> bool:
     """Tokens that a loop carries over are those of the round before, not of this one."""
     return bool(value.bits & TOKEN and value.bits & (VAL | TRAIN))
+
+
+def keeps_weights(node: ast.If) -> bool:
+    """Say whether a branch saves or loads the weights of a model: then weights are chosen, not losses."""
+    names = {n.attr for s in node.body for n in ast.walk(s) if isinstance(n, ast.Attribute)}
+    return bool(names & {"state_dict", "load_state_dict"})
 
 
 def literal(node: ast.expr) -> str | None:
