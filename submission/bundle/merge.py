@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def _visit(name: str, root: Path, modules: dict[str, cst.Module], order: list[st
     path = root.joinpath(*name.split("."))
     path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
     try:
-        modules[name] = cst.parse_module(path.read_bytes())
+        modules[name] = _parsed(path.read_bytes())
     except (OSError, cst.ParserSyntaxError) as error:
         raise InputError(path, "a module of the entry", type(error).__name__) from None
     for node in _imports_from(modules[name]):
@@ -92,6 +93,12 @@ def _visit(name: str, root: Path, modules: dict[str, cst.Module], order: list[st
         if module.startswith(f"{PACKAGE}."):
             _visit(module.removeprefix(f"{PACKAGE}."), root, modules, order)
     order.append(name)
+
+
+@functools.lru_cache(maxsize=128)
+def _parsed(content: bytes) -> cst.Module:
+    """Trees are never changed in place, so several bundles may share one."""
+    return cst.parse_module(content)
 
 
 def _imports_from(module: cst.Module) -> list[cst.ImportFrom]:
