@@ -25,9 +25,10 @@ class Environment(os._Environ):
             return submitted
         text = None if submitted is None else str(submitted)
         given = self._toy(name, text)
-        self.asked[name] = (text, given if given is not None else text)
+        self.asked.setdefault(name, (text, given if given is not None else text))
         if given is None:
             return submitted
+        super().__setitem__(name, given)  # programs that it starts see the same
         return given if isinstance(default, (str, type(None))) else type(default)(float(given))
 
     def _has(self, name: str) -> bool:
@@ -38,7 +39,12 @@ class Environment(os._Environ):
 
     def __getitem__(self, key: str) -> str:
         if not self._has(key):
-            raise KeyError(key)
+            given = self._toy(key, None)  # `if "MODEL_DIM" in os.environ` asks for a size, too
+            if given is None:
+                raise KeyError(key)
+            self.asked.setdefault(key, (None, given))
+            super().__setitem__(key, given)
+            return given
         return str(self._lookup(key, None))
 
     def __setitem__(self, key: str, value: str) -> None:
