@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 
 import pytest
 
@@ -11,11 +12,14 @@ from audit.probe.shrink import Toy, toy_value
 
 
 @pytest.fixture
-def environment(monkeypatch: pytest.MonkeyPatch) -> Environment:
+def environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    before = dict(os.environ)  # the sizes it hands out stay in the process: other tests must not see them
     monkeypatch.setenv("TRAIN_SEQ_LEN", "2048")
     monkeypatch.setenv("TTT_LR", "0.002")
     monkeypatch.delenv("MODEL_DIM", raising=False)
-    return Environment(os.environ, lambda name, value: toy_value(name, value, Toy()))
+    yield Environment(os.environ, lambda name, value: toy_value(name, value, Toy()))
+    os.environ.clear()
+    os.environ.update(before)
 
 
 def test_a_size_is_small_however_it_is_asked_for(environment: Environment) -> None:
