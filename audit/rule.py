@@ -28,7 +28,6 @@ class Rule:
     forbids: ClassVar[str]
     why: ClassVar[str]
     comply: ClassVar[str]
-    probe: ClassVar[str] = ""  # what a run-time probe sees of a breach; empty where none looks for it
     version: ClassVar[int] = 1  # raise it when the check changes: cached results of older versions are dropped
     VALID: ClassVar[Iterable[Example]] = ()
     INVALID: ClassVar[Iterable[Example]] = ()

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from audit.finding import Severity
+from audit.probe.experiments import SIGNS
 from audit.rule import Example, Rule
 from reports import digest
 
@@ -44,7 +45,12 @@ def _page(rule: Rule, profiles: Sequence[Profile]) -> Iterator[str]:
         yield "## By profile"
         yield "\n".join(f"- `{profile.name}`: {consequence(rule, profile)}" for profile in profiles)
     yield "## What a probe sees"
-    yield _linked(_text(rule.probe)) if rule.probe else "No run-time probe looks for this rule."
+    signs = [f"- `{name}`: {sign}" for name, (sign, rules) in SIGNS.items() if rule.id in rules]
+    yield (
+        "\n".join(["`golfproof probe` can show a breach by its experiments:\n", *signs])
+        if signs
+        else "No experiment of `golfproof probe` looks for this rule."
+    )
     yield from _examples("Breaks the rule", rule.INVALID)
     yield from _examples("Complies", rule.VALID)
 

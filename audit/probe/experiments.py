@@ -47,6 +47,15 @@ FLOOR_RULES = ("C1-SLOT", "C3-TTT", "C3-PREQUANT", "C4-TWOPASS", "C1-HASHKEY", "
 MASS_RULES = ("C1-HASHKEY", "C2-RATIO", "C2-ENTROPY", "C1-ORACLE", "C2-NORM", "C1-BLEND", "C2-BYTEMIX", "C1-SLOT")
 CAUSAL_RULES = ("C1-SLOT", "C3-TTT", "C3-PREQUANT", "C4-TWOPASS", "C4-EPOCH", "C1-CAUSAL", "D-VALTRAIN", "C1-BOUND")
 
+# What a breach of each experiment is, and which rules it can be an instance of; the rule pages are made from this.
+SIGNS: dict[str, tuple[str, tuple[str, ...]]] = {
+    "floor": ("a score below what the drawn noise costs", FLOOR_RULES),
+    "normalisation": ("probabilities that do not sum to 1, measured by a bet against them", MASS_RULES),
+    "causality": ("scores that move when only later tokens of the stream are changed", CAUSAL_RULES),
+    "isolation": ("training shards opened after the artifact was read back", ("D-TRAINEVAL",)),
+    "network": ("an attempt to reach the network", ("ART-SELF",)),
+}
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -225,13 +234,13 @@ def check_isolation(recording: Recording, attempts: Sequence[str]) -> Iterator[E
             "isolation", "", Status.WARNING if reads else Status.HOLDS,
             f"after the artifact was read back, {len(reads)} training shards were opened"
             + (f", first {reads[0]}" if reads else ""),
-            measured=float(len(reads)), bound=0.0, rules=("D-TRAINEVAL",) if reads else (),
+            measured=float(len(reads)), bound=0.0, rules=SIGNS["isolation"][1] if reads else (),
         )  # fmt: skip
     outward = [a for a in attempts if a.startswith(("connected to", "looked up"))]
     yield Experiment(
         "network", "", Status.WARNING if outward else Status.HOLDS,
         f"ran without a network; it {'; '.join(outward[:3])}" if outward else "ran without a network, asked for none",
-        rules=("ART-SELF",) if outward else (), data={"attempts": list(attempts)[:50]},
+        rules=SIGNS["network"][1] if outward else (), data={"attempts": list(attempts)[:50]},
     )  # fmt: skip
 
 
