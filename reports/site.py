@@ -68,6 +68,8 @@ def render_index(entries: list[Entry], title: str = "Submissions") -> str:
         title=title,
         entries=entries,
         board=leaderboard(entries),
+        # Lines of `golfproof audit --format jsonl` hold no scores: unknown is not the same as none.
+        weighed=any(entry.claimed is not None or entry.supported is not None for entry in entries),
         verdicts=[(name, verdicts[name]) for name in dict.fromkeys((*digest.VERDICTS, *verdicts)) if verdicts[name]],
         rules=sorted(rules.items()),
         generated_by=generator(),

@@ -260,3 +260,9 @@ def test_without_a_script_every_row_is_there() -> None:
     page = site.render_index([made(number) for number in range(1, 301)])
     assert f"<noscript><style>{html.WITHOUT_SCRIPT}</style></noscript>" in page
     assert page.count('<th scope="row"><a href="pages/') == 300 + len(leaderboard([made(n) for n in range(1, 301)]))
+
+
+def test_results_without_scores_do_not_say_that_none_would_stand(report: Report) -> None:
+    unweighed = replace(report, seeds=None, claims=None)
+    assert "these results carry no scores" in site.render_index([entry_of(unweighed, "a.html")])
+    assert "these results carry no scores" not in site.render_index([entry_of(report, "a.html")])
