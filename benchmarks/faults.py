@@ -3,8 +3,9 @@
     python benchmarks/faults.py --faults 200 --ray 6 --seed 1
 
 Kinds: the harness killed or terminated at a random moment, its trainer killed, a full disk (a small tmpfs, where this
-user may mount one), records and logs damaged or replaced by something unreadable, a wall clock that jumps by days, and
-(--ray) a machine of a local Ray cluster lost in the middle. After each fault the same command is given again. Only
+user may mount one), records and logs damaged or made unreadable, the entry's own files unreadable for a while, a wall
+clock that jumps by days, and (--ray) a machine of a local Ray cluster lost in the middle. Where root starts it, the
+harness runs without root's right to read everything. After each fault the same command is given again. Only
 faults that struck count: a kill after the end is none. Prints a line a kind, and the time from kill -9 to a
 trainer that runs again; ends with 1 if anything was lost.
 """
@@ -36,6 +37,8 @@ from reproduce.runner import run_seeds, table_of  # noqa: E402
 
 SEEDS = (1, 2, 3)
 TRAINER_ENV = {"PAUSE": "0.1", "ITERATIONS": "8"}
+# Root may read what nobody may; without these two capabilities it is a user like others.
+AS_OTHERS = ("setpriv", "--bounding-set=-dac_override,-dac_read_search", "--") if os.geteuid() == 0 else ()
 # A harness that imports this sees a wall clock which jumps back and forth by up to ten days at every look.
 JUMPING_CLOCK = (
     "import random, time\n_true = time.time\ntime.time = lambda: _true() + random.uniform(-864000, 864000)\n"
@@ -54,7 +57,7 @@ class Run:
         words = ["reproduce", str(self.entry), "--trust", "--out", str(self.directory.path)]
         words += ["--seeds", ",".join(map(str, SEEDS)), *(f"--env={key}={value}" for key, value in TRAINER_ENV.items())]
         return subprocess.Popen(
-            [sys.executable, "-m", "golfproof", *words],
+            [*AS_OTHERS, sys.executable, "-m", "golfproof", *words],
             cwd=ROOT,
             env={**os.environ, **environment},
             stdout=subprocess.DEVNULL,
@@ -147,6 +150,16 @@ def damage_log(run: Run) -> bool:
     return _damage(run.directory.log(run.chance.choice(SEEDS)), run.chance)
 
 
+def hide_entry(run: Run) -> bool:
+    """Nothing can start without its entry: the harness must refuse in one line, and leave what is there as it is."""
+    trainer = run.entry / "train_gpt.py"
+    trainer.chmod(0)
+    try:
+        return run.start().wait() == 2
+    finally:
+        trainer.chmod(0o644)
+
+
 def fill_the_disk(run: Run) -> bool:
     harness = run.start()
     run.wait_a_random_while()
@@ -165,7 +178,7 @@ def _damage(path: Path, chance: random.Random) -> bool:
     if not path.is_file():
         return False
     data = path.read_bytes()
-    kind = chance.randrange(5)
+    kind = chance.randrange(6)
     if kind == 0:
         path.write_bytes(data[: chance.randrange(len(data) + 1)])  # cut, as by a lost power supply
     elif kind == 1:
@@ -175,6 +188,8 @@ def _damage(path: Path, chance: random.Random) -> bool:
     elif kind == 3:
         path.unlink()
         path.mkdir()  # unreadable even for root
+    elif kind == 4:
+        path.chmod(0)
     elif data:
         at = chance.randrange(len(data))
         path.write_bytes(data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :])  # one bit
@@ -189,9 +204,10 @@ HARMLESS: tuple[Callable[[Run], bool], ...] = (
     kill_trainer,
     jump_the_clock,
     fill_the_disk,
+    hide_entry,
 )
 DAMAGING: tuple[Callable[[Run], bool], ...] = (damage_record, damage_log)
-WEIGHTS = (5, 3, 3, 3, 3, 3, 2, 2)
+WEIGHTS = (5, 3, 3, 3, 3, 3, 1, 3, 3)
 
 
 @contextlib.contextmanager
