@@ -133,7 +133,7 @@ def _run_phases(
             data = visible_data(Path(job.data), hide_training=hide_training) if job.data is not None else {}
             for place in data.values():  # the sandbox would make folders that only root may enter
                 (work / place).parent.mkdir(parents=True, exist_ok=True)
-            gpu = bool(run.machine["gpus"])
+            gpu = run.machine["gpu_count"] != 0
             variables = {**own, **extra}
             argv = confined(argv, writable=home / "work", cwd=work, environment=variables, data=data, gpu=gpu)
         return run_process(
@@ -179,8 +179,11 @@ def end_leftovers(run: SeedRun) -> SeedRun:
 
 def _own_environment(job: Job, resuming: bool) -> dict[str, str]:
     """The variables we set; without a sandbox they go on top of the caller's."""
+    # Ray, or the user, says which GPUs are this run's: that must hold inside the sandbox, too.
+    devices = {name: os.environ[name] for name in ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER") if name in os.environ}
     return {
         "PYTHONUNBUFFERED": "1",  # the log must show the present
+        **devices,
         **job.launch.env,
         **job.env,
         **(job.resume_env if resuming else {}),

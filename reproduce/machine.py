@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from reproduce.gpus import find_gpus
 
 # The libraries that can move a score: recorded where installed.
 _LIBRARIES = (
@@ -53,14 +54,18 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def describe_machine() -> dict[str, Any]:
-    """Interpreter, library versions, processor count, memory in bytes, GPUs with driver; nothing is imported for it."""
+    """Interpreter, library versions, processor count, memory in bytes, GPUs with driver; nothing is imported for it.
+
+    ``gpu_count`` is None where it is not known, and ``gpus_unknown`` then says why; ``visible_gpus`` is what
+    CUDA_VISIBLE_DEVICES leaves of them to a run (None: all).
+    """
     versions = {}
     for name in _LIBRARIES:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    gpus, driver = _gpus()
+    gpus = find_gpus()
     return {
         "host": platform.node(),
         "system": platform.platform(),
@@ -69,8 +74,11 @@ def describe_machine() -> dict[str, Any]:
         "versions": versions,
         "cpus": os.cpu_count(),
         "memory_bytes": _memory(),
-        "gpus": gpus,
-        "driver": driver,
+        "gpus": list(gpus.names),
+        "gpu_count": gpus.count,
+        "driver": gpus.driver,
+        "gpus_unknown": gpus.why or None,
+        "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }
 
 
@@ -85,15 +93,6 @@ def git_commit(folder: Path) -> str | None:
         return None
     dirty = _output([*git, "status", "--porcelain", "--", "."])
     return commit + ("+changes" if dirty else "")
-
-
-@cache  # nvidia-smi takes a second, and machines do not grow GPUs while we run
-def _gpus() -> tuple[list[str], str | None]:
-    if shutil.which("nvidia-smi") is None:
-        return [], None
-    answer = _output(["nvidia-smi", "--query-gpu=name,memory.total,driver_version", "--format=csv,noheader"])
-    rows = [[cell.strip() for cell in line.split(",")] for line in answer.splitlines() if line.count(",") == 2]
-    return [f"{name} ({memory})" for name, memory, _ in rows], (rows[0][2] if rows else None)
 
 
 def _memory() -> int | None:

@@ -209,7 +209,10 @@ class RunDirectory:
 
     def read_log(self, run: SeedRun) -> RunLog:
         """What the log of ``run`` says. A run that went on from a checkpoint repeats steps: the last telling counts."""
-        told = replace(read_log(self.log(run.seed)), seed=run.seed)
+        told = read_log(self.log(run.seed))
+        told = replace(
+            told, seed=run.seed, gpu=told.gpu or ", ".join(dict.fromkeys(run.machine.get("gpus", ()))) or None
+        )
         if all(attempt.get("log") != LOG for attempt in run.earlier):
             return told
         return replace(told, curve=tuple({step.step: step for step in told.curve}.values()))

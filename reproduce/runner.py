@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,9 +12,10 @@ from reproduce.confine import require_readable
 from reproduce.errors import InputError
 from reproduce.executors import RayExecutor
 from reproduce.folder import SubmissionFolder, open_folder
+from reproduce.gpus import find_gpus
 from reproduce.launch import author_launch, parse_launch, requested_processes
 from reproduce.live import Phase, Progress
-from reproduce.machine import describe_machine, git_commit, redact
+from reproduce.machine import git_commit, redact
 from reproduce.process import Limits
 from reproduce.ray_seeds import run_on_cluster
 from reproduce.rundir import Plan, RunDirectory, State
@@ -112,10 +114,14 @@ def _prepare(
     notes, processes = list(launch.notes), options.processes
     wanted = requested_processes(launch)
     if processes is None and wanted is not None:
-        gpus = len(describe_machine()["gpus"])
+        # On a cluster this machine's own GPUs say nothing: a seed has those that were asked of Ray for it.
+        there = find_gpus()
+        gpus = there.usable(os.environ) if options.cluster is None else int(options.cluster.num_gpus)
         if wanted > max(gpus, 1):
             processes = max(gpus, 1)
-            notes.append(f"the run command asks for {wanted} processes, this machine has {gpus} GPUs: {processes} used")
+            has = f"this machine has {gpus} to use" if options.cluster is None else f"--num-gpus gives a seed {gpus}"
+            why = f" ({there.why})" if options.cluster is None and there.why else ""
+            notes.append(f"the run command asks for {wanted} processes, a GPU each; {has}{why}: {processes} started")
     plan = Plan(
         name=source.name,
         folder=str(source),

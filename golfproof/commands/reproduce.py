@@ -127,11 +127,11 @@ def _finish(table: SeedTable, against: Path | None, export: Path | None, form: s
 
 def _limits(contest: bool | None, train: float | None, evaluate: float | None, silence: float) -> Limits:
     """Those given; the contest's where asked for, or where this machine is like the contest's (8 GPUs)."""
-    from reproduce.machine import describe_machine
+    from reproduce.gpus import find_gpus
     from reproduce.process import CONTEST_LIMITS, Limits
 
     if contest is None:
-        contest = len(describe_machine()["gpus"]) >= 8
+        contest = len(find_gpus().names) >= 8
     base = CONTEST_LIMITS if contest else Limits()
     return replace(
         base,
