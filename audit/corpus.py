@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from audit.finding import AuditResult, Finding
 from audit.result_cache import ResultCache, code_digest, folder_digest
 from reproduce.errors import InputError
-from reproduce.folder import find_submissions, list_files
+from reproduce.folder import SubmissionFolder, find_submissions, list_files
 
 if TYPE_CHECKING:
     from reproduce.executors import RayExecutor
@@ -29,6 +29,8 @@ UNREADABLE = "unreadable"  # the verdict on a folder that cannot be audited at a
 
 Record = dict[str, Any]
 Progress = Callable[[int, int, Record], None]  # done, all, the record just made
+# Given the folder, its audit and the profile. A function of a module: workers import it by its name.
+Also = Callable[[SubmissionFolder, AuditResult, str], Record]
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Task:
     path: str
     profile: str
     rules: tuple[str, ...]
+    also: Also | None = None
 
 
 def audit_corpus(
@@ -51,13 +54,15 @@ def audit_corpus(
     seconds: float = SECONDS_A_SUBMISSION,
     progress: Progress | None = None,
     cluster: RayExecutor | None = None,
+    also: Also | None = None,
 ) -> Iterator[Record]:
     """Yield a record a submission folder below ``root``, in the order of their names.
 
     A submission that takes more than ``seconds``, or kills its process, gets the verdict ``review`` with the reason;
     one that cannot be read gets ``unreadable`` with the error. Results come from ``cache`` where files, rules, profile
     and the analyser's code are unchanged. ``jobs`` processes, one a core for 0; with ``cluster``, tasks on machines
-    that all see ``root`` under the same path. Raises InputError for a root that is no folder or holds no submission.
+    that all see ``root`` under the same path. What ``also`` says of a submission that could be audited stands in its
+    record as ``evidence``. Raises InputError for a root that is no folder or holds no submission.
     """
     root = Path(root)
     if not root.is_dir():
@@ -66,7 +71,7 @@ def audit_corpus(
     if not found:
         raise InputError(root, "a folder of submissions", "no trainer and no submission.json below it")
     tasks = [
-        Task(_name(path, root), str(path.resolve() if cluster is not None else path), profile, tuple(rules))
+        Task(_name(path, root), str(path.resolve() if cluster is not None else path), profile, tuple(rules), also)
         for path in found
     ]
     jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
@@ -196,7 +201,8 @@ def audit_one(task: Task) -> Record:
         return record
     except (MemoryError, RecursionError) as error:
         return _undecided(task, f"the audit failed: {type(error).__name__}", time.perf_counter() - started)
-    return as_record(result, task.name)
+    record = as_record(result, task.name)
+    return record if task.also is None else {**record, "evidence": task.also(folder, result, task.profile)}
 
 
 def as_record(result: AuditResult, name: str) -> Record:
@@ -258,6 +264,8 @@ def _keys(tasks: list[Task], jobs: int) -> dict[str, str]:
     """What each result rests on. Hashing lets the threads run side by side."""
     from audit.registry import all_rules
 
+    also = tasks[0].also
+    code = code_digest() if also is None else f"{also.__qualname__}:{code_digest(also.__module__.partition('.')[0])}"
     versions = ",".join(f"{name}:{rule.version}" for name, rule in all_rules().items())
 
     def key(task: Task) -> str:
@@ -266,10 +274,9 @@ def _keys(tasks: list[Task], jobs: int) -> dict[str, str]:
             content = folder_digest(folder, list_files(folder)[0])
         except OSError:
             return ""
-        parts = (task.name, content, code_digest(), versions, _profile_digest(task.profile), ",".join(task.rules))
+        parts = (task.name, content, code, versions, _profile_digest(task.profile), ",".join(task.rules))
         return hashlib.blake2b("|".join(parts).encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
 
-    code_digest()
     with ThreadPoolExecutor(max(jobs, 2)) as pool:
         found = dict(zip((task.name for task in tasks), pool.map(key, tasks), strict=True))
     return {name: key for name, key in found.items() if key}

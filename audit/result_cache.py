@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib
 import json
 import logging
 import os
@@ -23,14 +24,11 @@ def default_cache_path() -> Path:
 
 
 @cache
-def code_digest() -> str:
-    """A digest of the analyser's own sources, so that no result outlives the code that made it."""
-    import audit
-    import reproduce
-
+def code_digest(*rooms: str) -> str:
+    """A digest of the analyser's own sources, and of further ``rooms``: no result outlives the code that made it."""
     digest = hashlib.blake2b(digest_size=16)
-    for package in (audit, reproduce):
-        root = Path(package.__path__[0])
+    for name in ("audit", "reproduce", *rooms):
+        root = Path(importlib.import_module(name).__path__[0])
         for path in sorted([*root.rglob("*.py"), *root.rglob("*.toml")]):
             digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from reports.report import Comparison, Report, assemble
+from reports.report import Comparison, Report, assemble, to_json
 from reproduce.errors import InputError
 
 if TYPE_CHECKING:
@@ -94,6 +95,19 @@ def collect_folder(
         folder=folder,
         words=own_words(submission),
     )
+
+
+def evidence_of(submission: SubmissionFolder, audit: AuditResult | None, profile: str) -> dict[str, Any]:
+    """All of the report on a submission save its audit, as JSON takes it: what a line of a corpus run carries.
+
+    Left out is what no page shows: the logs' settings and events. `reports.results` makes the report of it again.
+    """
+    report = collect_folder(submission, profile=profile, audit=audit, source_texts=False)
+    if (seeds := report.seeds) is not None:
+        runs = tuple(replace(run, settings={}, events=()) for run in seeds.runs)
+        report = replace(report, seeds=replace(seeds, runs=runs))
+    raw = json.loads(to_json(report))
+    return {key: value for key, value in raw.items() if key not in ("audit", "sources") and value not in (None, [], "")}
 
 
 def _record(claims: Claims | None) -> Record | None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from reports.report import Report, from_json
 from reproduce.errors import InputError
@@ -46,7 +48,10 @@ def report_of(raw: object, place: str) -> Report:
         known = {"submission", "trainer", "trainer_why", "verdict", "reasons", "findings", "unchecked", "profile"}
         audit = {key: value for key, value in raw.items() if key in known | {"settings", "seconds"}}
         audit |= {"findings": [_with_reference(finding) for finding in raw["findings"]]}
-        raw = {"schema": 1, "submission": raw.get("submission"), "folder": raw.get("submission"), "audit": audit}
+        evidence = raw.get("evidence") or {"schema": 1, "submission": raw.get("submission")}
+        if not isinstance(evidence, dict):
+            raise InputError(place, "the evidence of a submission as an object", type(evidence).__name__)
+        raw = {**evidence, "folder": raw.get("submission"), "audit": audit}
     return from_json(json.dumps(raw), place)
 
 
@@ -59,34 +64,41 @@ def _with_reference(finding: object) -> object:
     return {**finding, "reference": rule.reference if rule else ""}
 
 
+def corpus_records(root: str | Path, profile: str = "field-guide", **settings: Any) -> Iterator[dict[str, Any]]:
+    """The records of `audit.corpus.audit_corpus` (which takes ``settings``) with the evidence of each submission: its
+    claims, gate and seeds, so that a line is all that a report needs. Raises InputError where there is no submission.
+    """
+    from audit.corpus import audit_corpus
+    from reports.collect import evidence_of
+    from reproduce.folder import open_folder
+
+    for record in audit_corpus(root, profile=profile, also=evidence_of, **settings):
+        if "evidence" in record:
+            yield record
+            continue
+        # The audit came to nothing (no trainer, too long, no such code), which says nothing of logs and claims.
+        audit = report_of(dict(record), record["submission"]).audit
+        try:
+            folder = open_folder(Path(root) / record["submission"], strict=False)
+            yield {**record, "evidence": evidence_of(folder, audit, profile)}
+        except (InputError, OSError) as error:
+            told = str(error).replace(f"{root}{os.sep}", "")
+            yield {
+                **record,
+                "evidence": {"schema": 1, "submission": record["submission"], "notes": [told]},
+            }
+
+
 def collect_corpus(
     root: str | Path, *, profile: str = "field-guide", cache: Path | None = None, progress: Progress | None = None
 ) -> Iterator[Report]:
-    """A report a submission below ``root``: audited on all cores with the audit's cache, then gate, seeds and claims.
+    """A report a submission below ``root``, made on all cores with the audit's cache.
 
     A submission that cannot be read is reported with the reason. Raises InputError where there is none.
     """
-    from audit.corpus import audit_corpus
-    from reports.collect import collect_folder
-    from reproduce.folder import find_submissions, open_folder
-
-    root = Path(root)
-    total = len(find_submissions(root))
-    for done, record in enumerate(audit_corpus(root, profile=profile, cache=cache), 1):
-        name = str(record["submission"])
-        audited = report_of(dict(record), name)
-        try:
-            folder = open_folder(root / name, strict=False)
-            found = collect_folder(folder, profile=profile, folder=name, source_texts=False, audit=audited.audit)
-        except (InputError, OSError) as error:
-            found = _noted(audited, str(error))
-        if progress is not None:
-            progress(done, total)
-        yield found
-
-
-def _noted(report: Report, note: str) -> Report:
-    return replace(report, notes=(*report.notes, note))
+    told = (lambda done, total, record: progress(done, total)) if progress is not None else None
+    for record in corpus_records(root, profile, cache=cache, progress=told):
+        yield report_of(record, str(record["submission"]))
 
 
 def with_probe(report: Report, path: Path) -> Report:

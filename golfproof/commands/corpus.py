@@ -24,12 +24,15 @@ def scan(
 ) -> None:
     """Print a record a submission (jsonl), all of them (json), or a table of verdicts (text).
 
+    Records carry the evidence beside the audit, so that `golfproof report --corpus` makes the site of them.
+
     Raises InputError for formats that hold one submission only, for unknown rules and profiles.
     """
     from audit.corpus import Record, audit_corpus
     from audit.registry import choose
     from audit.result_cache import default_cache_path
     from audit.verdict import read_profile
+    from reports.results import corpus_records
     from reproduce.errors import InputError
     from reproduce.executors import RayExecutor, open_executor
 
@@ -42,12 +45,13 @@ def scan(
     except KeyError as error:
         raise InputError(str(error.args[0]), "the id of a rule (see `golfproof rules`)") from None
 
+    make = audit_corpus if format == "text" else corpus_records  # a saved record is one that a report is made from
     kept: list[Record] = []
     verdicts: Counter[str] = Counter()
     active: Counter[str] = Counter()
     seconds = 0.0
     with _Bar() as bar:
-        for record in audit_corpus(
+        for record in make(
             corpus,
             jobs=jobs,
             profile=profile,

@@ -14,13 +14,15 @@ from conftest import finding
 from test_report_command import run
 from test_report_escape import HOSTILE
 from test_report_html import outline, poisoned
+from typer.testing import CliRunner
 
 from audit.evidence.check import Check, Status
 from audit.finding import AuditResult, Basis
+from golfproof.app import app
 from reports import html, site
 from reports.entries import Entry, entry_of, leaderboard
 from reports.report import Report, to_json
-from reports.results import read_results
+from reports.results import corpus_records, read_results, report_of
 from reproduce.errors import InputError
 
 
@@ -154,20 +156,96 @@ def test_the_command_makes_the_site(report: Report, tmp_path: Path) -> None:
     assert output.strip() == str(tmp_path / "site" / "index.html")
 
 
+LAWFUL = """
+import glob, math, os
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+def load(pattern):
+    shards = [np.fromfile(file, dtype="<u2", offset=1024) for file in sorted(glob.glob(pattern))]
+    return torch.from_numpy(np.concatenate(shards).astype(np.int64))
+
+model = torch.nn.Sequential(torch.nn.Embedding(1024, 64), torch.nn.Linear(64, 1024))
+optimizer = torch.optim.AdamW(model.parameters())
+train_tokens, val_tokens = load("data/fineweb_train_*.bin"), load("data/fineweb_val_*.bin")
+for step in range(10):
+    chunk = train_tokens[step * 1024 : step * 1024 + 1025]
+    loss = F.cross_entropy(model(chunk[:-1]), chunk[1:])
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+byte_count = np.fromfile("data/fineweb_val_bytes_000000.bin", dtype="<u2", offset=1024)[1:].sum()
+loss_sum = torch.zeros((), dtype=torch.float64)
+with torch.no_grad():
+    for start in range(0, val_tokens.numel() - 1, 1024):
+        x, y = val_tokens[start : start + 1025][:-1], val_tokens[start : start + 1025][1:]
+        loss_sum += F.cross_entropy(model(x), y, reduction="sum").double()
+val_loss = loss_sum.item() / (val_tokens.numel() - 1)
+val_bpb = loss_sum.item() / math.log(2) / byte_count
+print(f"final_int8_zlib_roundtrip_exact val_loss:{val_loss:.8f} val_bpb:{val_bpb:.8f}")
+"""
+
+
+def corpus(place: Path) -> Path:
+    """Three lawful entries of which one claims more than its logs say, and one whose program is none."""
+    for number, claim in ((1, 1.2), (2, 1.1), (3, 1.3)):
+        folder = place / str(number) / "track_10min_16mb" / "2026-04-01_ours"
+        folder.mkdir(parents=True)
+        (folder / "train_gpt.py").write_text(LAWFUL)
+        about = {"name": f"Ours {number}", "author": "We", "val_bpb": claim, "blurb": "In my words."}
+        (folder / "submission.json").write_text(json.dumps(about))
+        (folder / "README.md").write_text("# Ours\n")
+        (folder / "requirements.txt").write_text("torch\n")
+        for seed in (1, 2, 3):
+            score = 1.3 if number == 3 else 1.2
+            (folder / f"train_seed{seed}.log").write_text(
+                f"seed:{seed}\nworld_size:8\nstep:10/10 train_loss:2.0 train_time:1000ms step_avg:100.00ms\n"
+                "Total submission size int8+zlib: 15900000 bytes\n"
+                f"final_int8_zlib_roundtrip_exact val_loss:{2.43602 * 0.693147 * score:.6f} val_bpb:{score}\n"
+            )
+    (place / "3" / "track_10min_16mb" / "2026-04-01_ours" / "train_gpt.py").write_bytes(b"\x00\x01 no program")
+    return place
+
+
+def made_by(tmp_path: Path, *words: str) -> str:
+    code, output = run("--corpus", *words, "--out", str(tmp_path / "site"))
+    assert code == 0, output
+    return (tmp_path / "site" / "index.html").read_text()
+
+
 def test_the_command_audits_a_folder_of_submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    for number in (1, 2):
-        folder = tmp_path / "corpus" / str(number) / "track_10min_16mb" / "ours"
-        folder.mkdir(parents=True)
-        (folder / "train_gpt.py").write_text("import torch\n\nprint(torch.zeros(1))\n")
-        (folder / "submission.json").write_text(f'{{"name": "Ours {number}", "val_bpb": 1.2, "blurb": "In my words."}}')
-        (folder / "train_seed1.log").write_text("seed:1\nfinal_int8_zlib_roundtrip_exact val_loss:2.0 val_bpb:1.2\n")
-    code, _ = run("--corpus", str(tmp_path / "corpus"), "--out", str(tmp_path / "site"))
-    assert code == 0
-    text = outline((tmp_path / "site" / "index.html").read_text()).text
-    for expected in ("Ours 1", "Ours 2", "#1", "1.2000", "In my words."):
+    text = outline(made_by(tmp_path, str(corpus(tmp_path / "corpus")))).text
+    for expected in ("Ours 1", "Ours 2", "#1", "1.2000", "In my words.", "1 would stand on the record track."):
         assert expected in text
-    assert len(list((tmp_path / "site" / "pages").iterdir())) == 2
+    assert len(list((tmp_path / "site" / "pages").iterdir())) == 3
+
+
+def test_lines_of_a_corpus_audit_make_the_same_site_as_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    place = corpus(tmp_path / "corpus")
+    audited = CliRunner().invoke(app, ["audit", "--corpus", str(place), "--format", "jsonl"])
+    assert audited.exit_code == 0
+    (tmp_path / "results.jsonl").write_text(audited.stdout)
+    board = [entry.pull for entry in leaderboard(entries_in(tmp_path / "results.jsonl"))]
+    assert board == [1]
+    assert made_by(tmp_path, str(tmp_path / "results.jsonl")) == made_by(tmp_path, str(place))
+
+
+def entries_in(path: Path) -> list[Entry]:
+    return [entry_of(report, "p.html") for report in read_results(path)]
+
+
+def test_a_submission_that_could_not_be_audited_keeps_its_claims_and_logs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    unreadable = next(r for r in corpus_records(corpus(tmp_path / "corpus")) if r["submission"].startswith("3/"))
+    entry = entry_of(report_of(unreadable, "line 1"), "p.html")
+    assert (entry.verdict, entry.claimed, entry.author, entry.stands) == ("unreadable", 1.3, "We", False)
 
 
 @pytest.fixture(scope="module")
