@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from submission.data import ByteTable, Tokens
+
+Spans = Sequence[tuple[int, int]]  # ranges of positions: start, stop
 
 
 class UnscoredError(Exception):
@@ -37,11 +39,11 @@ class Score:
 class ScoreLedger:
     """Position t is the prediction of token t + 1 from tokens 0..t; there are ``len(tokens) - 1`` of them.
 
-    An evaluator hands in log-probabilities, the ledger looks up the targets: they are given to nobody before the
-    position is scored. ``inputs`` gives a window of tokens to a causal model, whose output at a position depends on
-    nothing after it (``golfproof probe`` measures that); ``scored_tokens`` is for training and counting, and raises
-    on a token that has not been scored. With ``allow_tail`` the ledger reproduces an original trainer that counts its
-    last tokens again or drops them, and says in the score how many.
+    An evaluator hands in a look-up of log-probabilities, which the ledger calls with the targets: otherwise they are
+    given to nobody before the position is scored. ``inputs`` gives a window of tokens to a causal model, whose output
+    at a position depends on nothing after it (``golfproof probe`` measures that); ``scored_tokens`` is for training
+    and counting, and raises on a token that has not been scored. With ``allow_tail`` the ledger reproduces an original
+    trainer that counts its last tokens again or drops them, and says in the score how many.
     """
 
     def __init__(self, tokens: Tokens, table: ByteTable, *, allow_tail: bool = False) -> None:
@@ -61,13 +63,19 @@ class ScoreLedger:
             raise UnscoredError(f"inputs {start}..{stop} of {self.total} positions")
         return self._tokens[start:stop]
 
-    def pick(self, start: int, log_probs: Tensor) -> Tensor:
-        """Log-probabilities (positions,) of the targets of positions start.., from ``log_probs`` (positions, vocab)."""
-        return log_probs.gather(-1, self._targets(start, log_probs.size(0), log_probs.device)[:, None])[:, 0]
+    def pick_with(self, spans: Spans, lookup: Callable[[Tensor], Tensor]) -> Tensor:
+        """``lookup(targets)``: what a model that saw no target gave to the targets (positions,) int64 of ``spans``.
 
-    def pick_with(self, start: int, count: int, lookup: Callable[[Tensor], Tensor]) -> Tensor:
-        """``lookup(targets)`` of positions start..start+count-1, for tables too wide to hand in whole rows of."""
-        return lookup(self._targets(start, count, torch.device("cpu")))
+        ``spans`` are ranges (start, stop) of positions; their targets are laid one after another. This is the only
+        way to them before they are scored, and it leads to a number a position.
+
+        Raises:
+            UnscoredError: positions that are not there, or anything but one row a position.
+        """
+        found = lookup(self._targets(spans))
+        if found.size(0) != sum(stop - start for start, stop in spans):
+            raise UnscoredError(f"{found.size(0)} rows for {sum(stop - start for start, stop in spans)} positions")
+        return found
 
     def record(self, start: int, nll: Tensor) -> None:
         """Score positions start..start+len(nll)-1 with these losses, nats (positions,).
@@ -117,7 +125,8 @@ class ScoreLedger:
             raise UnscoredError("the scored tokens stand for no bytes")
         return Score(nll / tokens, nll / math.log(2) / count, tokens, count, missing, self._repeated)
 
-    def _targets(self, start: int, count: int, device: torch.device) -> Tensor:
-        if start + count > self.total:
-            raise UnscoredError(f"positions {start}..{start + count} of {self.total}")
-        return torch.from_numpy(self._tokens[start + 1 : start + 1 + count].astype(np.int64)).to(device)
+    def _targets(self, spans: Spans) -> Tensor:
+        if any(stop > self.total for _, stop in spans):
+            raise UnscoredError(f"positions up to {max(stop for _, stop in spans)} of {self.total}")
+        parts = [self._tokens[start + 1 : stop + 1] for start, stop in spans]
+        return torch.from_numpy(np.concatenate(parts).astype(np.int64))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from submission.config import Config
-from submission.evaluate.experts import CountTables, context_row
+from submission.evaluate.experts import Contexts, CountTables
 
 NEURAL_HEAD_START = 2.0  # log-weight of the network at the beginning
 WEIGHT_BUCKETS = 8
@@ -16,21 +17,21 @@ BIGRAM_PRIOR, TRIGRAM_PRIOR = 16.0, 4.0  # tokens that the shorter context count
 
 
 class Mixer(Protocol):
-    """What the evaluator asks of a mixer; all tensors are one row a position, contexts before targets."""
+    """What the evaluator asks of a mixer; all tensors are one row a position."""
 
     needs_entropy: bool
     counts_slices: bool
     tables: CountTables
 
     def expert_log_probs(
-        self, neural: Tensor, entropy: Tensor | None, prev2: Tensor, prev1: Tensor, targets: Tensor
+        self, neural: Tensor, entropy: Tensor | None, contexts: Contexts, targets: Tensor
     ) -> Tensor: ...
 
-    def mix(self, log_probs: Tensor, prev2: Tensor, prev1: Tensor) -> Tensor: ...
+    def mix(self, log_probs: Tensor, contexts: Contexts) -> Tensor: ...
 
-    def mass(self, entropy: Tensor | None, prev2: Tensor, prev1: Tensor) -> Tensor: ...
+    def mass(self, entropy: Tensor | None, contexts: Contexts) -> Tensor: ...
 
-    def learn(self, log_probs: Tensor, prev2: Tensor, prev1: Tensor) -> None: ...
+    def learn(self, log_probs: Tensor, mixed: Tensor, contexts: Contexts) -> None: ...
 
 
 def make_mixer(config: Config, device: torch.device) -> Mixer:
@@ -52,31 +53,28 @@ class HedgeFive:
         self.tables, self.eta, self.vocab = CountTables(vocab, device), eta, vocab
         self.log_weights = torch.tensor([NEURAL_HEAD_START, 0.0, 0.0, 0.0, 0.0], device=device)
 
-    def expert_log_probs(
-        self, neural: Tensor, entropy: Tensor | None, prev2: Tensor, prev1: Tensor, targets: Tensor
-    ) -> Tensor:
+    def expert_log_probs(self, neural: Tensor, entropy: Tensor | None, contexts: Contexts, targets: Tensor) -> Tensor:
         """(positions, 5): network, unigram, bigram, trigram, and the entropy expert's constant."""
         assert entropy is not None
-        tables, vocab = self.tables, self.vocab
+        tables, vocab, prev1, row = self.tables, self.vocab, contexts.prev1, contexts.row
         unigram = (tables.unigram[targets] + 0.1) / (tables.tokens + 0.1 * vocab)
         bigram = (tables.bigram[prev1, targets] + 0.1) / (tables.bigram_total[prev1] + 0.1 * vocab)
-        row = context_row(prev2, prev1)
         trigram = (tables.trigram[row, targets] + 0.01) / (tables.trigram_total[row].clamp(min=1) + 0.01 * vocab)
-        return torch.stack([neural, unigram.log(), bigram.log(), trigram.log(), -entropy], dim=-1)
+        return torch.stack([neural, unigram.log(), bigram.log(), trigram.log(), -entropy]).t()  # columns lie together
 
-    def mix(self, log_probs: Tensor, prev2: Tensor, prev1: Tensor) -> Tensor:
+    def mix(self, log_probs: Tensor, contexts: Contexts) -> Tensor:
         """log of the weighted sum of the experts' numbers, (positions,)."""
         return torch.logsumexp(log_probs + torch.log_softmax(self.log_weights, dim=0), dim=-1)
 
-    def mass(self, entropy: Tensor | None, prev2: Tensor, prev1: Tensor) -> Tensor:
+    def mass(self, entropy: Tensor | None, contexts: Contexts) -> Tensor:
         """Sum of the mixture over the whole vocabulary, (positions,): 1 would be a distribution."""
         assert entropy is not None
         weights = torch.softmax(self.log_weights, dim=0)
-        total, floor = self.tables.trigram_total[context_row(prev2, prev1)], 0.01 * self.vocab
+        total, floor = self.tables.trigram_total[contexts.row], 0.01 * self.vocab
         trigram = (total + floor) / (total.clamp(min=1) + floor)
         return weights[:3].sum() + weights[3] * trigram + weights[4] * self.vocab * torch.exp(-entropy)
 
-    def learn(self, log_probs: Tensor, prev2: Tensor, prev1: Tensor) -> None:
+    def learn(self, log_probs: Tensor, mixed: Tensor, contexts: Contexts) -> None:
         """Hedge: each expert's log-weight falls by eta times its mean loss on scored positions."""
         self.log_weights += self.eta * log_probs.mean(dim=0)
 
@@ -98,43 +96,40 @@ class NormalisedMixer:
         self.log_weights = torch.zeros(WEIGHT_BUCKETS, 4, device=device)
         self.log_weights[:, 0] = NEURAL_HEAD_START
 
-    def expert_log_probs(
-        self, neural: Tensor, entropy: Tensor | None, prev2: Tensor, prev1: Tensor, targets: Tensor
-    ) -> Tensor:
+    def expert_log_probs(self, neural: Tensor, entropy: Tensor | None, contexts: Contexts, targets: Tensor) -> Tensor:
         """(positions, 4): network, unigram, bigram, trigram."""
-        tables = self.tables
-        row = context_row(prev2, prev1)
+        tables, prev1, row = self.tables, contexts.prev1, contexts.row
         unigram = (tables.unigram[targets] + 0.1) / (tables.tokens + 0.1 * self.vocab)
         bigram = (tables.bigram[prev1, targets] + BIGRAM_PRIOR * unigram) / (tables.bigram_total[prev1] + BIGRAM_PRIOR)
         seen = tables.trigram_total[row]
         trigram = (tables.trigram[row, targets] + TRIGRAM_PRIOR * bigram) / (seen + TRIGRAM_PRIOR)
-        return torch.stack([neural, unigram.log(), bigram.log(), trigram.log()], dim=-1)
+        return torch.stack([neural, unigram.log(), bigram.log(), trigram.log()]).t()
 
-    def mix(self, log_probs: Tensor, prev2: Tensor, prev1: Tensor) -> Tensor:
+    def mix(self, log_probs: Tensor, contexts: Contexts) -> Tensor:
         """log of the weighted sum of the experts' probabilities, (positions,)."""
-        weights = torch.log_softmax(self.log_weights, dim=-1)[self._bucket(prev2, prev1)]
+        weights = torch.log_softmax(self.log_weights, dim=-1)[self._bucket(contexts)]
         return torch.logsumexp(log_probs + weights, dim=-1)
 
-    def mass(self, entropy: Tensor | None, prev2: Tensor, prev1: Tensor) -> Tensor:
+    def mass(self, entropy: Tensor | None, contexts: Contexts) -> Tensor:
         """Sum of the mixture over the vocabulary, computed token by token: (positions,), 1 up to rounding.
 
         The network's own sum is taken as 1, its softmax; the three count experts are swept.
         """
-        size = prev1.numel()
-        targets = torch.arange(self.vocab, device=prev1.device).repeat(size)
-        wide2, wide1 = prev2.repeat_interleave(self.vocab), prev1.repeat_interleave(self.vocab)
-        uniform = torch.full(targets.shape, 1.0 / self.vocab, device=prev1.device).log()
-        experts = self.expert_log_probs(uniform, None, wide2, wide1, targets)
-        return self.mix(experts, wide2, wide1).exp().view(size, self.vocab).sum(dim=1)
+        size = contexts.row.numel()
+        every = torch.arange(size, device=contexts.row.device).repeat_interleave(self.vocab)
+        targets = torch.arange(self.vocab, device=every.device).repeat(size)
+        uniform = torch.full(targets.shape, -math.log(self.vocab), device=every.device)
+        experts = self.expert_log_probs(uniform, None, contexts[every], targets)
+        return self.mix(experts, contexts[every]).exp().view(size, self.vocab).sum(dim=1)
 
-    def learn(self, log_probs: Tensor, prev2: Tensor, prev1: Tensor) -> None:
-        """One exponentiated-gradient step a bucket on scored positions."""
-        bucket = self._bucket(prev2, prev1)
-        responsibility = torch.exp(log_probs - self.mix(log_probs, prev2, prev1)[:, None])
+    def learn(self, log_probs: Tensor, mixed: Tensor, contexts: Contexts) -> None:
+        """One exponentiated-gradient step a bucket on scored positions, whose mixture was ``mixed``."""
+        bucket = self._bucket(contexts)
+        responsibility = torch.exp(log_probs - mixed[:, None])
         sums = torch.zeros_like(self.log_weights).index_add_(0, bucket, responsibility - 1.0)
         counts = torch.bincount(bucket, minlength=WEIGHT_BUCKETS).clamp(min=1)[:, None]
         self.log_weights += self.eta * sums / counts
 
-    def _bucket(self, prev2: Tensor, prev1: Tensor) -> Tensor:
-        seen = self.tables.trigram_total[context_row(prev2, prev1)]
+    def _bucket(self, contexts: Contexts) -> Tensor:
+        seen = self.tables.trigram_total[contexts.row]
         return torch.log2(seen + 1.0).long().clamp(max=WEIGHT_BUCKETS - 1)

@@ -132,10 +132,11 @@ def to_device(model: GPT, device: torch.device) -> GPT:
 def _masses(meter: MassMeter, score: Score, *, every_position: bool) -> tuple[float, float]:
     if meter.positions == 0:
         return 1.0, score.val_bpb
+    mass, log_mass = float(meter.mass), float(meter.log_mass)
     if not every_position:  # a sample stands for the rest
-        return meter.mass / meter.positions, score.val_bpb + _bpb(meter.log_mass / meter.positions, score)
+        return mass / meter.positions, score.val_bpb + _bpb(log_mass / meter.positions, score)
     alone = score.tokens - meter.positions  # scored by the network before the counts took part
-    return (meter.mass + alone) / score.tokens, score.val_bpb + _bpb(meter.log_mass / score.tokens, score)
+    return (mass + alone) / score.tokens, score.val_bpb + _bpb(log_mass / score.tokens, score)
 
 
 def _bpb(nats_per_token: float, score: Score) -> float:

@@ -66,7 +66,8 @@ def lawful(ledger: ScoreLedger, rows: Rows = Counts.bigrams) -> Score:
     for start in range(0, ledger.total, CHUNK):
         stop = min(start + CHUNK, ledger.total)
         probabilities = torch.from_numpy(rows(counts, ledger.inputs(start, stop)))
-        ledger.record(start, -ledger.pick(start, probabilities.log()))
+        picked = ledger.pick_with([(start, stop)], lambda targets, p=probabilities: p.gather(1, targets[:, None])[:, 0])
+        ledger.record(start, -picked.log())
         counts.add(ledger.scored_tokens(start, stop + 1))
     return ledger.score()
 

@@ -10,8 +10,9 @@ from submission.artifact import Artifact
 from submission.distributed import World
 from submission.evaluate.ledger import ScoreLedger, UnscoredError
 from submission.evaluate.mixer import make_mixer
+from submission.evaluate.network import with_temperature
 from submission.evaluate.run import evaluate, sliding_windows, stage_name
-from submission.evaluate.sliding import Pass, run_pass, with_temperature
+from submission.evaluate.sliding import Pass, run_pass
 from submission.evaluate.ttt import Adapter, adapted, learning_rate
 from submission.model import GPT
 from submission.model.state import model_state

@@ -10,6 +10,7 @@ import torch
 
 from submission.config import load_config
 from submission.errors import InputError
+from submission.evaluate.experts import Contexts
 from submission.evaluate.mixer import HedgeFive
 from submission.model import GPT
 from submission.model.state import load_reference_state, model_state
@@ -118,8 +119,10 @@ def test_hedge_5_gives_the_originals_losses_and_weights():
         prev1, targets = torch.cat([x[:20], x[10:30]]), torch.cat([x[1:21], x[11:31]])
         prev2 = torch.cat([torch.tensor([0]), x[:19], torch.tensor([0]), x[10:29]])
         entropy = -(log_probs.exp() * log_probs).sum(-1)
-        experts = mixer.expert_log_probs(log_probs.gather(1, targets[:, None])[:, 0], entropy, prev2, prev1, targets)
-        assert (-mixer.mix(experts, prev2, prev1)).tolist() == pytest.approx(expected, abs=1e-4)
-        mixer.learn(experts, prev2, prev1)
+        before = Contexts.of(prev2, prev1)
+        experts = mixer.expert_log_probs(log_probs.gather(1, targets[:, None])[:, 0], entropy, before, targets)
+        mixed = mixer.mix(experts, before)
+        assert (-mixed).tolist() == pytest.approx(expected, abs=1e-4)
+        mixer.learn(experts, mixed, before)
         mixer.tables.add(x[1:31])
     assert mixer.log_weights.tolist() == pytest.approx(golden["log_weights"], abs=1e-4)

@@ -70,7 +70,18 @@ def test_a_loss_that_is_no_number_is_refused(table):
 def test_targets_are_looked_up_by_the_ledger(table):
     ledger = ledger_of(table)
     log_probs = torch.randn(3, 64).log_softmax(-1)
-    assert torch.equal(ledger.pick(2, log_probs), log_probs[torch.arange(3), torch.tensor([5, 6, 7])])
+    picked = ledger.pick_with([(2, 4), (0, 1)], lambda targets: log_probs.gather(1, targets[:, None])[:, 0])
+    assert torch.equal(picked, log_probs[torch.arange(3), torch.tensor([5, 6, 3])])
+
+
+def test_a_look_up_gives_one_row_a_position(table):
+    with pytest.raises(UnscoredError, match="1 rows for 3 positions"):
+        ledger_of(table).pick_with([(2, 5)], lambda targets: targets.sum()[None])
+
+
+def test_targets_beyond_the_end_are_refused(table):
+    with pytest.raises(UnscoredError, match="of 8"):
+        ledger_of(table).pick_with([(7, 9)], lambda targets: targets)
 
 
 def test_counting_again_needs_the_reference_tail(table):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from submission.evaluate.experts import CountTables
+from submission.evaluate.experts import Contexts, CountTables
 from submission.evaluate.mixer import HedgeFive, NormalisedMixer
 
 V = 12
@@ -21,9 +21,9 @@ def sweep(mixer, prev2, prev1, logits):
     """The mixture's probability of every token of the vocabulary at one context."""
     log_probs = logits.log_softmax(-1)
     entropy = -(log_probs.exp() * log_probs).sum().expand(V) if mixer.needs_entropy else None
-    contexts = torch.full((V,), prev2), torch.full((V,), prev1)
-    experts = mixer.expert_log_probs(log_probs, entropy, *contexts, torch.arange(V))
-    return mixer.mix(experts, *contexts).exp(), entropy
+    before = Contexts.of(torch.full((V,), prev2), torch.full((V,), prev1))
+    experts = mixer.expert_log_probs(log_probs, entropy, before, torch.arange(V))
+    return mixer.mix(experts, before).exp(), entropy
 
 
 @pytest.mark.parametrize("count", [3, 400])
@@ -36,25 +36,25 @@ def test_the_normalised_mixture_sums_to_one(count, prev1):
 
 def test_every_expert_of_the_normalised_mixture_is_a_distribution():
     mixer = filled(NormalisedMixer)
-    contexts = torch.full((V,), 4), torch.full((V,), 7)
-    experts = mixer.expert_log_probs(torch.randn(V).log_softmax(-1), None, *contexts, torch.arange(V))
+    before = Contexts.of(torch.full((V,), 4), torch.full((V,), 7))
+    experts = mixer.expert_log_probs(torch.randn(V).log_softmax(-1), None, before, torch.arange(V))
     assert torch.allclose(experts.exp().sum(0), torch.ones(4), atol=1e-5)
 
 
 def test_the_normalised_mixture_stays_one_after_learning():
     mixer = filled(NormalisedMixer)
-    prev2, prev1 = torch.randint(0, V, (50,)), torch.randint(0, V, (50,))
-    experts = mixer.expert_log_probs(torch.full((50,), -2.0), None, prev2, prev1, torch.randint(0, V, (50,)))
-    mixer.learn(experts, prev2, prev1)
+    before = Contexts.of(torch.randint(0, V, (50,)), torch.randint(0, V, (50,)))
+    experts = mixer.expert_log_probs(torch.full((50,), -2.0), None, before, torch.randint(0, V, (50,)))
+    mixer.learn(experts, mixer.mix(experts, before), before)
     assert float(sweep(mixer, 3, 4, torch.randn(V))[0].sum()) == pytest.approx(1.0, abs=1e-5)
-    assert torch.allclose(mixer.mass(None, prev2, prev1), torch.ones(50), atol=1e-5)
+    assert torch.allclose(mixer.mass(None, before), torch.ones(50), atol=1e-5)
 
 
 @pytest.mark.parametrize("count", [3, 400])
 def test_the_mass_of_hedge_5_is_the_sum_over_the_vocabulary(count):
     mixer = filled(HedgeFive, count)
     probabilities, entropy = sweep(mixer, 3, 4, 3 * torch.randn(V))
-    mass = mixer.mass(entropy[:1], torch.tensor([3]), torch.tensor([4]))
+    mass = mixer.mass(entropy[:1], Contexts.of(torch.tensor([3]), torch.tensor([4])))
     assert float(mass) == pytest.approx(float(probabilities.sum()), rel=1e-5)
 
 
@@ -66,12 +66,13 @@ def test_hedge_5_is_no_distribution_for_a_confident_network():
 
 def test_learning_raises_the_weight_of_the_better_expert():
     mixer = filled(NormalisedMixer)
-    prev2 = prev1 = torch.zeros(20, dtype=torch.long)
+    zeros = torch.zeros(20, dtype=torch.long)
+    before = Contexts.of(zeros, zeros)
     experts = torch.tensor([[-9.0, -9.0, -9.0, -0.1]]).repeat(20, 1)
-    before = mixer.mix(experts, prev2, prev1).mean()
+    at_first = mixer.mix(experts, before).mean()
     for _ in range(5):
-        mixer.learn(experts, prev2, prev1)
-    assert mixer.mix(experts, prev2, prev1).mean() > before
+        mixer.learn(experts, mixer.mix(experts, before), before)
+    assert mixer.mix(experts, before).mean() > at_first
 
 
 def test_counting_in_pieces_with_context_equals_counting_at_once():
