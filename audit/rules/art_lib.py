@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from audit.finding import Basis, Certainty, Finding, Severity
-from audit.folding import words
 from audit.rule import Example, Rule
 from audit.rules.examples import EVALUATION
 
@@ -16,21 +15,21 @@ if TYPE_CHECKING:
     from audit.case import Case
 
 # Packages of the trade: numbers, kernels, compression, tokenizers, reading data, printing.
-KNOWN = words(
+KNOWN = frozenset(
     """
     torch numpy triton sentencepiece tokenizers tiktoken zstandard zstd brotli lzma lz4 blosc2 constriction numba scipy
     flash_attn flash_attn_interface flash_attn_2_cuda xformers fla causal_conv1d mamba_ssm cutlass apex deepspeed
     transformer_engine torchao tqdm rich psutil huggingface_hub datasets setuptools packaging typing_extensions einops
     wandb cupy cython pyximport pynvml nvtx ninja python_minifier regex orjson pandas matplotlib kernels liger_kernel
     mlx modal ray yaml dotenv requests jax pytest hypothesis lightning accelerate safetensors bitsandbytes
-    """
+    """.split()
 )
 # Packages and calls that bring trained weights or text with them.
-CARRIERS = words(
+CARRIERS = frozenset(
     """
     transformers nltk spacy gensim fasttext kenlm wordfreq torchvision timm torchtext textblob symspellpy
     sentence_transformers llama_cpp vllm openai anthropic ctransformers gpt4all flair stanza allennlp
-    """
+    """.split()
 )
 _LOADS = EVALUATION.replace("import numpy as np\n", "import numpy as np\nfrom transformers import AutoModel\n").replace(
     "    sizes = torch.ones(64)\n", '    sizes = torch.ones(64)\n    other = AutoModel.from_pretrained("gpt2")\n'

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from audit.finding import Basis, Certainty, Finding, Severity, Step
-from audit.folding import words
 from audit.rule import Example, Rule
 from audit.rules.examples import EVALUATION
 
@@ -15,8 +14,8 @@ if TYPE_CHECKING:
     from audit.case import Case
     from audit.source import Module
 
-_KERNELS = words(
-    "flash_attn_func flash_attn_3_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_kvpacked_func"
+_KERNELS = frozenset(
+    "flash_attn_func flash_attn_3_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_kvpacked_func".split()
 )
 _PLAIN = """    def forward(self, ids):
         return self.head(self.embed(ids))
