@@ -133,6 +133,11 @@ class Case:
         """Say whether what an update changed is written to disk after it."""
         return any(e.order > update.order and e.value.bits & update.bit for e in self.timeline.of("save"))
 
+    def counted(self, reading: Event) -> tuple[Event, ...]:
+        """Where a loss or a look-up is added to the score: the first such place, if the headline has one."""
+        places = (e for e in self.headline.scores if e.value.bits & reading.bit and e.order > reading.order)
+        return tuple(sorted(places, key=lambda e: e.order)[:1])
+
     def keyed_by_target(self, lookup: Event) -> bool:
         """A key that ends on the token at the very index ends on the target, unless that is the model's input there."""
         return bool(lookup.data["target"]) or not lookup.value.bits & INPUT

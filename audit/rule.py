@@ -36,15 +36,21 @@ class Rule:
         """Yield a finding a breach; yield nothing where the case complies."""
         raise NotImplementedError
 
-    def finding(self, case: Case, sink: Event, message: str, *, also: Iterable[Event] = (), **changes: Any) -> Finding:
+    def finding(
+        self, case: Case, sink: Event, message: str, *, also: Iterable[Event] = (), rounds: bool = False, **changes: Any
+    ) -> Finding:
         """Return a finding at an event, with the path that its value took and the events that complete the breach.
 
-        ``changes`` replace fields of the finding.
+        ``rounds`` shows the loops that the events stand in, where the order of things is the breach. ``changes``
+        replace fields of the finding.
         """
         path = [*trail_steps(case, sink.trail, sink.line, sink.file), *call_steps(case, sink)]
+        path += loop_steps(case, sink, path) if rounds else []
         path.append(event_step(case, sink, "sink"))
         for event in also:
-            path += [*call_steps(case, event), event_step(case, event, "step")]
+            path += call_steps(case, event)
+            path += loop_steps(case, event, path) if rounds else []
+            path.append(event_step(case, event, "step"))
         fields: dict[str, Any] = {
             "rule": self.id,
             "message": message,
@@ -102,6 +108,17 @@ def call_steps(case: Case, event: Event) -> list[Step]:
     """Return the calls that led to an event, the outermost first; the entry's own call says nothing."""
     calls = [call for call in event.calls if call.line][1:]
     return [Step(c.file, c.line, case.excerpt(c.file, c.line), f"calls {c.function}", "step") for c in calls]
+
+
+def loop_steps(case: Case, event: Event, path: list[Step]) -> list[Step]:
+    """Return the two innermost loops around an event that a path does not show yet."""
+    shown = {(step.file, step.line) for step in path}
+    steps = []
+    for loop in event.loops[-2:]:
+        line = getattr(loop.node, "lineno", 0)
+        if line and (loop.file, line) not in shown:
+            steps.append(Step(loop.file, line, case.excerpt(loop.file, line), "goes round", "step"))
+    return steps
 
 
 def trail_steps(case: Case, trail: Trail | None, line: int, file: str) -> list[Step]:

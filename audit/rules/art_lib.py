@@ -15,22 +15,20 @@ if TYPE_CHECKING:
     from audit.case import Case
 
 # Packages of the trade: numbers, kernels, compression, tokenizers, reading data, printing.
-KNOWN = frozenset(
-    """
+_KNOWN_NAMES = """
     torch numpy triton sentencepiece tokenizers tiktoken zstandard zstd brotli lzma lz4 blosc2 constriction numba scipy
     flash_attn flash_attn_interface flash_attn_2_cuda xformers fla causal_conv1d mamba_ssm cutlass apex deepspeed
     transformer_engine torchao tqdm rich psutil huggingface_hub datasets setuptools packaging typing_extensions einops
     wandb cupy cython pyximport pynvml nvtx ninja python_minifier regex orjson pandas matplotlib kernels liger_kernel
     mlx modal ray yaml dotenv requests jax pytest hypothesis lightning accelerate safetensors bitsandbytes
-    """.split()
-)
+"""
+KNOWN = frozenset(_KNOWN_NAMES.split())
 # Packages and calls that bring trained weights or text with them.
-CARRIERS = frozenset(
-    """
+_CARRIER_NAMES = """
     transformers nltk spacy gensim fasttext kenlm wordfreq torchvision timm torchtext textblob symspellpy
     sentence_transformers llama_cpp vllm openai anthropic ctransformers gpt4all flair stanza allennlp
-    """.split()
-)
+"""
+CARRIERS = frozenset(_CARRIER_NAMES.split())
 _LOADS = EVALUATION.replace("import numpy as np\n", "import numpy as np\nfrom transformers import AutoModel\n").replace(
     "    sizes = torch.ones(64)\n", '    sizes = torch.ones(64)\n    other = AutoModel.from_pretrained("gpt2")\n'
 )

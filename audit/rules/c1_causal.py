@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from audit.source import Module
 
 _KERNELS = frozenset(
-    "flash_attn_func flash_attn_3_func flash_attn_varlen_func flash_attn_qkvpacked_func flash_attn_kvpacked_func".split()
+    (
+        "flash_attn_func",
+        "flash_attn_3_func",
+        "flash_attn_varlen_func",
+        "flash_attn_qkvpacked_func",
+        "flash_attn_kvpacked_func",
+    )
 )
 _PLAIN = """    def forward(self, ids):
         return self.head(self.embed(ids))

@@ -41,4 +41,6 @@ class PreQuant(Rule):
                 message = (
                     "the weights are trained on validation tokens, written to the artifact, and score those tokens"
                 )
-                yield self.finding(case, breach.update, message, also=(breach.loss,))
+                yield self.finding(
+                    case, breach.update, message, also=(breach.loss, *case.counted(breach.loss)), rounds=True
+                )

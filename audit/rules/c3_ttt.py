@@ -63,11 +63,15 @@ class ScoreFirst(Rule):
                 message = "the weights are trained on a chunk before the chunk is scored"
             else:
                 message = "the weights are trained on validation tokens before those tokens are scored"
-            yield self.finding(case, breach.update, message, also=(breach.loss,))
+            yield self.finding(
+                case, breach.update, message, also=(breach.loss, *case.counted(breach.loss)), rounds=True
+            )
         for breach in case.counting_breaches:
             if breach.how == "same round":
                 message = "the table takes in the tokens of a round before they are looked up in it"
-                yield self.finding(case, breach.update, message, also=(breach.loss,))
+                yield self.finding(
+                    case, breach.update, message, also=(breach.loss, *case.counted(breach.loss)), rounds=True
+                )
         for update in late_updates(case.timeline, case.headline):
             message = "weights are trained on validation tokens before a score"
             yield self.finding(case, update, message)

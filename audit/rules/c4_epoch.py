@@ -50,4 +50,12 @@ class Epochs(Rule):
             if breach.how == "again" and not breach.update.data.get("leaf") and breach.loop is not None:
                 message = "a loop that does not move to other tokens both trains on them and scores them"
                 line = getattr(breach.loop.node, "lineno", breach.loss.line)
-                yield self.finding(case, breach.loss, message, also=(breach.update,), line=line, file=breach.loop.file)
+                yield self.finding(
+                    case,
+                    breach.loss,
+                    message,
+                    also=(breach.update, *case.counted(breach.loss)),
+                    rounds=True,
+                    line=line,
+                    file=breach.loop.file,
+                )

@@ -45,8 +45,12 @@ class TwoPass(Rule):
         for breach in case.counting_breaches:
             if breach.how in ("before", "again"):
                 message = "a table filled from the whole validation stream is looked up to score it"
-                yield self.finding(case, breach.update, message, also=(breach.loss,))
+                yield self.finding(
+                    case, breach.update, message, also=(breach.loss, *case.counted(breach.loss)), rounds=True
+                )
         for event in case.timeline.of("choose"):
             picks_weights = bool(event.data.get("reported"))
             if event.active and not picks_weights and case.headline.rests_on(event) and case.repeats(event):
-                yield self.finding(case, event, "the best of several passes over the same tokens is reported")
+                yield self.finding(
+                    case, event, "the best of several passes over the same tokens is reported", rounds=True
+                )
