@@ -17,7 +17,7 @@ from audit.witness import Witness, silence
 from reproduce.folder import SubmissionFolder
 
 if TYPE_CHECKING:
-    from audit.interpreter import Interpreter
+    from audit.interpret.interpreter import Interpreter
     from reproduce.claims import Claims
     from reproduce.runlog import RunLog
 
@@ -54,7 +54,7 @@ class Case:
     @cached_property
     def program(self) -> Interpreter:
         """The program, walked from its first line."""
-        from audit.interpreter import Interpreter
+        from audit.interpret.interpreter import Interpreter
 
         settings = self.settings
         environment = {**self.told_in_prose(), **settings.environment}

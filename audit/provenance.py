@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from audit.heap import Thing
+    from audit.interpret.heap import Thing
 
 # Provenance is a set of bits: joining two values is one machine operation. Bits from FIRST_EVENT on are given out
 # by the interpreter, one an event (a score, an update, a lookup), so that a value knows which events it rests on.
@@ -34,7 +35,6 @@ NOT_TARGET = 1 << 19  # model output reduced over the vocabulary without looking
 CLOCK = 1 << 20  # wall-clock time
 BYTES = 1 << 21  # byte lengths of tokens
 COMPARED = 1 << 22  # outcome of a comparison
-LOGPROB = 1 << 23  # in the log domain
 GRADIENT = 1 << 24
 ARTIFACT = 1 << 25  # read back from a file
 MIXED_IN = 1 << 26  # a mixture that has a target-independent expert
@@ -174,3 +174,22 @@ def join(a: Value, b: Value) -> Value:
         a.loops | b.loops,
         trail,
     )
+
+
+def join_all(values: Sequence[Value]) -> Value:
+    """Join any number of values."""
+    result = values[0]
+    for value in values[1:]:
+        result = join(result, value)
+    return result
+
+
+def join_variables(a: dict[str, Value], b: dict[str, Value]) -> dict[str, Value]:
+    """Join the variables of two ways through the program."""
+    if a is b:
+        return a
+    merged = dict(a)
+    for name, value in b.items():
+        other = merged.get(name)
+        merged[name] = value if other is None else join(other, value)
+    return merged

@@ -7,7 +7,7 @@ import ast
 import pytest
 
 from audit.events import Event, Timeline
-from audit.interpreter import Interpreter
+from audit.interpret.interpreter import Interpreter
 from audit.provenance import INPUT, NLL, PAST, TARGET, TRAIN, VAL
 from audit.source import Module
 
@@ -45,6 +45,32 @@ for at in range(0, len(val), 64):
     assert told["first"].value.bits & (INPUT | TARGET) == INPUT
     assert told["next"].value.bits & (INPUT | TARGET) == TARGET
     assert told["back"].value.bits & PAST
+
+
+def test_a_setting_asked_for_with_a_fallback_decides_a_branch() -> None:
+    timeline = walk(
+        """
+class Settings:
+    wide = int(os.environ.get("WIDE", 0))
+settings = Settings()
+print("wide" if getattr(settings, "wide", True) else "narrow")
+print("tall" if getattr(settings, "tall", True) else "short")
+""",
+        {"WIDE": "0"},
+    )
+    assert [event.text for event in timeline.of("report")] == ["narrow", "tall"]
+
+
+def test_a_progress_bar_goes_over_what_it_shows() -> None:
+    timeline = walk(
+        """
+from tqdm import tqdm
+for at in tqdm(range(3)):
+    print("round", val[at:at + 9])
+"""
+    )
+    assert timeline.gaps == []
+    assert [loop.times for loop in next(timeline.of("report")).loops] == [3]
 
 
 def test_provenance_passes_through_containers_closures_and_keywords() -> None:

@@ -8,7 +8,7 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-from audit.heap import Array, Class, Function, Instance, Mapping, ModuleThing, Sequence
+from audit.interpret.heap import Array, Class, Function, Instance, Mapping, ModuleThing, Sequence
 from audit.provenance import UNKNOWN, Value
 
 BINARY: dict[type, Callable[[Any, Any], Any]] = {
@@ -24,6 +24,8 @@ BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.LShift: operator.lshift,
     ast.RShift: operator.rshift,
 }
+
+
 COMPARE: dict[type, Callable[[Any, Any], bool]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
@@ -178,6 +180,8 @@ PURE: dict[str, Callable[..., Any]] = {
     "ceil": math.ceil,
     "floor": math.floor,
 }
+
+
 TEXT_METHODS = words(
     """
     lower upper strip lstrip rstrip split startswith endswith replace join format removeprefix

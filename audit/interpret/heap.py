@@ -1,4 +1,4 @@
-"""The objects an analysed program makes: functions, classes, instances, modules, containers and arrays."""
+"""The objects an analysed program makes: functions, classes, instances, modules, containers, files and arrays."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from audit.provenance import Linear, Trail, Value
 
 if TYPE_CHECKING:
     from audit.source import Module
+
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 
@@ -120,13 +121,12 @@ class Instance(Thing):
 class Array(Thing):
     """A tensor or array made by an allocation: what is written into it stays with it through views."""
 
-    __slots__ = ("counted", "filled", "leaf", "position")
+    __slots__ = ("counted", "leaf", "position")
 
     def __init__(self, node: ast.AST | None = None) -> None:
         super().__init__(node)
         self.counted = False  # incremented under token keys somewhere
         self.leaf = False
-        self.filled = False
         self.position: Linear | None = None
 
 
@@ -244,6 +244,57 @@ class Parser(Thing):
         self.defaults: dict[str, Value] = {}
 
 
+class Template(Thing):
+    """A text of which some parts are unknown, each written as NUL."""
+
+    __slots__ = ("text",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.text = text
+
+
+class Range(Thing):
+    """What ``range`` gives: where it starts, and how often it goes round where that is known."""
+
+    __slots__ = ("start", "stop", "times")
+
+    def __init__(self, start: Value, stop: Value, times: int | None, node: ast.AST) -> None:
+        super().__init__(node)
+        self.start, self.stop, self.times = start, stop, times
+
+
+class Buffer(Thing):
+    """A file or a buffer in memory: what went in comes out."""
+
+    __slots__ = ("path", "reads")
+
+    def __init__(self, path: Value, reads: bool) -> None:
+        super().__init__()
+        self.path, self.reads = path, reads
+
+
+SLICE = Thing()
+
+
 def constant(value: object) -> Value:
     """Wrap a Python constant."""
     return Value(const=value)
+
+
+def seen(value: Value) -> Value:
+    """Return a value as it is read: with what has been written into the array it refers to."""
+    thing = value.thing
+    if isinstance(thing, Array):
+        bits = value.bits | thing.bits
+        if bits != value.bits or thing.position is not value.position or thing.loops & ~value.loops:
+            return Value(
+                bits,
+                value.const,
+                thing,
+                value.items,
+                value.position or thing.position,
+                value.loops | thing.loops,
+                thing.trail or value.trail,
+            )
+    return value

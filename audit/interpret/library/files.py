@@ -1,0 +1,147 @@
+"""Paths, files and buffers: what is read is what the name promises, what is written can come back."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from audit.interpret.containers import deep_bits, union
+from audit.interpret.heap import Array, Buffer, External, Instance, Template, constant
+from audit.interpret.library.invocation import Handler, Invocation
+from audit.interpret.texts import text_bits, text_of
+from audit.provenance import ARTIFACT, BYTES, EVENTS, MODEL, NOTHING, PARAM, TOKEN, TRAIN, UNKNOWN, VAL, Value
+
+if TYPE_CHECKING:
+    from audit.interpret.interpreter import Interpreter
+
+
+def _open(interp: Interpreter, call: Invocation) -> Value:
+    path = call.given[0] if call.given else call.named.get("file", Value())
+    mode = call.given[1] if len(call.given) > 1 else call.named.get("mode", constant("r"))
+    writes = isinstance(mode.const, str) and any(c in mode.const for c in "wax")
+    interp.emit(
+        "open", call.node, path, text=text_of(path) or "", mode=mode.const if isinstance(mode.const, str) else "?"
+    )
+    thing = Buffer(path, not writes)
+    thing.bits = 0 if writes else path.bits & (VAL | TRAIN | BYTES)
+    return Value(thing.bits, thing=thing)
+
+
+def _path(interp: Interpreter, call: Invocation) -> Value:
+    """``Path(...)`` and ``os.path.join(...)``: texts joined."""
+    texts = [text_of(g) for g in call.given]
+    if call.given and all(isinstance(g.const, str) for g in call.given):
+        text = "/".join(str(g.const) for g in call.given)
+        return Value(union(call.given).bits | text_bits(text), text)
+    if texts and any(texts):
+        text = "/".join(t if t is not None else "\0" for t in texts)
+        return Value(union(call.given).bits | text_bits(text), thing=Template(text))
+    return Value(
+        union(call.given).bits,
+        thing=call.given[0].thing if call.given and isinstance(call.given[0].thing, External) else None,
+    )
+
+
+def _glob(interp: Interpreter, call: Invocation) -> Value:
+    return Value(union(call.given).bits & (VAL | TRAIN | BYTES))
+
+
+def path_method(receiver: Value, name: str, given: list[Value]) -> Value:
+    """Methods of a path: the bits of its text go on."""
+    texts = [text_of(receiver), *(text_of(g) for g in given)]
+    bits = receiver.bits | union(given).bits
+    if name in ("resolve", "expanduser", "absolute"):
+        return receiver
+    if isinstance(receiver.const, str) and given and isinstance(given[0].const, str):
+        text = f"{receiver.const}/{given[0].const}"
+        return Value(bits | text_bits(text), text if name == "joinpath" else UNKNOWN)
+    for part in texts:
+        bits |= text_bits(part) if part else 0
+    return Value(bits)
+
+
+def read_bits(interp: Interpreter, bits: int) -> int:
+    """What reading a file of that name gives."""
+    if bits & BYTES:
+        return BYTES
+    if bits & (VAL | TRAIN):
+        return (bits & (VAL | TRAIN)) | TOKEN
+    return ARTIFACT | interp.disk
+
+
+def buffer_method(
+    interp: Interpreter, receiver: Value, thing: Buffer, name: str, given: list[Value], node: ast.AST
+) -> Value:
+    if name == "write" and given:
+        bits = deep_bits(given[0])
+        thing.bits |= bits & (EVENTS | VAL | TRAIN | TOKEN)
+        interp.disk |= bits & EVENTS
+        if bits & VAL and bits & TOKEN:
+            interp.emit("save", node, union(given))
+        return NOTHING
+    if name in ("read", "getvalue", "getbuffer", "readlines", "read1"):
+        if name == "read" and thing.path.bits & (VAL | TRAIN):
+            return Value((thing.path.bits & (VAL | TRAIN)) | TOKEN)
+        return Value(thing.bits | (read_bits(interp, thing.path.bits) if thing.reads else 0))
+    return receiver if name in ("__enter__", "seek") else Value(thing.bits)
+
+
+def _fromfile(interp: Interpreter, call: Invocation) -> Value:
+    """``np.fromfile(path)``, ``np.memmap``, ``np.load``, ``torch.load``: the data that the name promises."""
+    source = union(call.given[:1])
+    count = call.named.get("count")
+    if count is not None and type(count.const) is int and 0 < count.const <= 4096:
+        return Value()  # a header
+    bits = source.bits & ~(PARAM | MODEL)
+    if not bits & EVENTS or bits & (VAL | TRAIN):
+        bits |= read_bits(interp, bits)
+    return Value(bits, loops=source.loops, trail=source.trail)
+
+
+def _save(interp: Interpreter, call: Invocation) -> Value:
+    """``torch.save(x, f)``, ``np.save(f, x)``, ``pickle.dump``: what goes to disk can come back."""
+    bits = 0
+    for value in (*call.given, *call.named.values()):
+        bits |= deep_bits(value)
+    for value in call.given:
+        if isinstance(value.thing, Buffer | Array | Instance):
+            value.thing.bits |= bits & (EVENTS | VAL | TOKEN | PARAM)
+    interp.disk |= bits & EVENTS
+    interp.emit("save", call.node, Value(bits))
+    return Value(const=None)
+
+
+def _buffer(interp: Interpreter, call: Invocation) -> Value:
+    thing = Buffer(Value(), False)
+    interp.made(thing, call.node)
+    thing.bits = deep_bits(call.given[0]) if call.given else 0
+    return Value(thing.bits, thing=thing)
+
+
+FUNCTIONS: dict[str, Handler] = {
+    "builtins.open": _open,
+    "io.open": _open,
+    "glob.glob": _glob,
+    "glob.iglob": _glob,
+    "pathlib.Path": _path,
+    "pathlib.PurePath": _path,
+    "os.path.join": _path,
+}
+
+
+OPERATIONS: dict[str, Handler] = {
+    "fromfile": _fromfile,
+    "memmap": _fromfile,
+    "from_file": _fromfile,
+    "frombuffer": _fromfile,
+    "load": _fromfile,
+    "loads": _fromfile,
+    "save": _save,
+    "savez": _save,
+    "savez_compressed": _save,
+    "dump": _save,
+    "save_file": _save,
+    "tofile": _save,
+    "BytesIO": _buffer,
+    "StringIO": _buffer,
+}

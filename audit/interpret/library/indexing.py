@@ -1,0 +1,175 @@
+"""Indices and slices of tensors: position, target, input and past, and the loss at the target."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from audit.interpret.heap import Array, seen
+from audit.interpret.library.tables import table_read
+from audit.provenance import (
+    BYTES,
+    COMPARED,
+    COUNT,
+    CURRENT,
+    FULL,
+    INPUT,
+    KEY,
+    MODEL,
+    NLL,
+    PARAM,
+    PAST,
+    POSITION,
+    RANK,
+    SHIFTED,
+    TARGET,
+    TEXT,
+    TOKEN,
+    UNKNOWN,
+    VAL,
+    ZERO,
+    Linear,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from audit.interpret.interpreter import Interpreter
+
+
+def is_slice(value: Value) -> bool:
+    """Say whether an index is a slice."""
+    return value.items is not None and value.thing is not None and len(value.items) == 3
+
+
+def index_tensor(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> Value:
+    """Return ``base[at]`` for tensors and arrays."""
+    base = seen(base)
+    thing = base.thing if isinstance(base.thing, Array) else None
+    parts = at.items if at.items is not None and not is_slice(at) else (at,)
+    if base.bits & TOKEN and not base.bits & (COUNT | FULL | MODEL) and not (thing is not None and thing.counted):
+        return token_index(interp, base, parts, node)
+    bits, loops = base.bits, base.loops
+    key = 0
+    for part in parts:
+        loops |= part.loops
+        if is_slice(part):
+            bits |= part.bits & RANK
+            continue
+        if part.bits & TOKEN or part.bits & KEY:
+            key |= part.bits
+        bits |= part.bits & RANK
+    if (
+        bits & NLL
+        and bits & VAL
+        and any(p.bits & COMPARED and p.bits & (TEXT | BYTES) and not is_slice(p) for p in parts)
+    ):
+        bits |= interp.emit("drop", node, base)
+    if key:
+        merged = Value(key, loops=loops, trail=next((p.trail for p in parts if p.bits & key and p.trail), None))
+        if (
+            (thing is not None and thing.counted)
+            or base.bits & COUNT
+            or (key & KEY and not base.bits & (PARAM | MODEL | FULL))
+        ):
+            return table_read(interp, base.but(loops=loops), merged, node)
+        result = gathered(base.but(bits=bits, loops=loops), merged)
+        if result.bits & NLL and not bits & NLL:
+            result = result.but(bits=result.bits | interp.emit("nll", node, result, logits=base, target=merged))
+        return result
+    keep = (
+        thing
+        if thing is not None and all(is_slice(p) or p.const is None or p.const is Ellipsis for p in parts)
+        else None
+    )
+    if thing is not None and keep is None and not thing.bits & (TOKEN | NLL | MODEL):
+        keep = thing
+    position = base.position
+    if position is not None and len(parts) == 1 and is_slice(parts[0]) and parts[0].items is not None:
+        lower = parts[0].items[0].where()
+        position = position.plus(lower) if lower is not None else position
+    if bits & PARAM and bits & POSITION and shifted_hidden(parts):
+        bits |= SHIFTED
+    return Value(bits, UNKNOWN, keep, None, position, loops, base.trail)
+
+
+def shifted_hidden(parts: tuple[Value, ...]) -> bool:
+    """``x[:, :-1]``: all positions but the last."""
+    for part in parts[1:2]:
+        if is_slice(part) and part.items is not None:
+            lower, upper = part.items[0].const, part.items[1].const
+            if upper == -1 and lower in (None, 0):
+                return True
+    return False
+
+
+def gathered(base: Value, key: Value) -> Value:
+    """Return what picking entries by token ids gives: from a distribution, the probability at the token."""
+    bits = base.bits
+    loops = base.loops | key.loops
+    if bits & (FULL | MODEL) and not bits & NLL and (bits & FULL or key.bits & (TARGET | CURRENT | INPUT)):
+        bits = (bits | (key.bits & ~TOKEN) | NLL) & ~FULL
+        if not key.bits & INPUT or key.bits & TARGET:
+            bits |= TARGET
+        return Value(bits, loops=loops, trail=key.trail or base.trail)
+    return Value(bits | (key.bits & ~TOKEN), loops=loops, trail=key.trail or base.trail)
+
+
+def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node: ast.AST) -> Value:
+    """Return a part of a token stream: its position, and whether it is target, input or past."""
+    bits, loops = base.bits, base.loops
+    position = base.position
+    part = parts[-1]
+    for p in parts:
+        loops |= p.loops
+        bits |= p.bits & RANK
+    placed = bits & (TARGET | INPUT)
+    if is_slice(part) and part.items is not None:
+        lower, upper = part.items[0], part.items[1]
+        start = ZERO if lower.const is None else lower.where()
+        if start is None:
+            return Value(bits, loops=loops, trail=base.trail, thing=base.thing if len(parts) > 1 else None)
+        if len(parts) > 1 and not start.terms and start.constant == 0 and upper.const is None:
+            return base.but(loops=loops)
+        moved = position.plus(start) if position is not None else start
+        whole_stream = position is None and start == ZERO and not placed and len(parts) == 1
+        if whole_stream and bits & VAL and type(upper.const) is int and upper.const >= 1024:
+            bits |= interp.emit("subset", node, base, tokens=upper.const)
+        if position is None and not placed and len(parts) == 1 and bits & VAL and upper.where() is not None:
+            bits |= interp.emit("slice", node, Value(bits, loops=loops, trail=base.trail), upper=upper.where())
+        if not placed:
+            if start.constant >= 1 and not looks_back(start):
+                bits = (bits | TARGET) & ~(PAST | CURRENT)
+                for atom, _ in (position or ZERO).terms or start.terms:
+                    interp.window_bases.add(atom)
+            elif looks_back(start) or start.constant < 0:
+                bits |= PAST
+            elif start == ZERO and type(upper.const) is int and upper.const < 0:
+                bits |= INPUT
+        elif (
+            bits & INPUT and not bits & TARGET and (looks_back(start) or (type(upper.const) is int and upper.const < 0))
+        ):
+            bits |= PAST
+        return Value(bits, UNKNOWN, None, None, moved, loops, base.trail)
+    place = part.where()
+    if part.bits & TOKEN:  # a permutation of tokens by tokens: rare
+        return Value(bits | (part.bits & ~TOKEN), loops=loops, trail=base.trail)
+    if place is None:
+        if not placed:
+            bits |= CURRENT
+        return Value(bits, UNKNOWN, None, None, None, loops, base.trail)
+    moved = position.plus(place) if position is not None else place
+    if not placed:
+        if looks_back(place) or place.constant < 0:
+            bits |= PAST
+        elif place.constant >= 1 and place.terms:
+            bits |= TARGET
+        elif place.terms and any(atom in interp.window_bases for atom, _ in place.terms):
+            bits |= INPUT | CURRENT
+        else:
+            bits |= CURRENT
+    return Value(bits, UNKNOWN, None, None, moved, loops, base.trail)
+
+
+def looks_back(place: Linear) -> bool:
+    """Say whether an unknown amount is taken off the index."""
+    return any(coefficient < 0 for _, coefficient in place.terms)

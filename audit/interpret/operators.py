@@ -1,0 +1,198 @@
+"""Arithmetic and comparisons: keys that hold the target, ratios of counts, mixtures, scaled losses."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from audit.interpret.containers import combine_sequences
+from audit.interpret.folding import fold_binary, fold_compare, fold_unary, truth
+from audit.interpret.heap import External, Sequence
+from audit.interpret.texts import text_bits
+from audit.provenance import (
+    ARTIFACT,
+    BLENDED,
+    BYTES,
+    CLOCK,
+    COMPARED,
+    COUNT,
+    CURRENT,
+    FULL,
+    HASH_CURRENT,
+    HASH_TARGET,
+    HASHED,
+    INPUT,
+    MODEL,
+    NLL,
+    NOT_TARGET,
+    PARAM,
+    PAST,
+    POSITION,
+    PREVIOUS,
+    RATIO,
+    SCALED,
+    SHIFTED,
+    SPREAD,
+    TARGET,
+    TARGET_LOOKUP,
+    TEXT,
+    TOKEN,
+    UNKNOWN,
+    VAL,
+    Value,
+)
+
+if TYPE_CHECKING:
+    from audit.interpret.interpreter import Interpreter
+
+
+def eval_binary(interp: Interpreter, node: ast.BinOp) -> Value:
+    return binary(interp, node, node.op, interp.evaluate(node.left), interp.evaluate(node.right))
+
+
+def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, right: Value) -> Value:
+    """Return ``left op right``, noting hashes, ratios and mixtures on the way."""
+    if left.const is not UNKNOWN and right.const is not UNKNOWN:
+        folded = fold_binary(op, left.const, right.const)
+        if folded is not UNKNOWN:
+            bits = left.bits | right.bits
+            if isinstance(folded, str):
+                bits |= text_bits(folded)
+            return Value(bits, folded, loops=left.loops | right.loops)
+    if (isinstance(left.thing, Sequence | External) and not left.bits) or isinstance(right.thing, Sequence):
+        combined = combine_sequences(interp, op, left, right, node)
+        if combined is not None:
+            return combined
+    bits = left.bits | right.bits
+    position = None
+    a, b = left.where(), right.where()
+    if isinstance(op, ast.Add) and a is not None and b is not None:
+        position = a.plus(b)
+    elif isinstance(op, ast.Sub) and a is not None and b is not None:
+        position = a.plus(b, -1)
+    elif isinstance(op, ast.Mult) and a is not None and b is not None:
+        if not a.terms:
+            position = b.times(a.constant)
+        elif not b.terms:
+            position = a.times(b.constant)
+    if bits & TOKEN:
+        bits = mixed_tokens(interp, node, op, left, right, bits)
+        position = None if (left.bits & TOKEN and right.bits & TOKEN) else position
+    if isinstance(op, ast.Div | ast.FloorDiv):
+        if left.bits & TARGET_LOOKUP and right.bits & COUNT and not left.bits & RATIO:
+            bits |= RATIO | interp.emit("ratio", node, Value(bits, trail=left.trail), left=left, right=right)
+        if left.bits & NLL and left.bits & VAL and right.bits & (BYTES | TEXT):
+            bits |= SPREAD
+        fixed = right.const
+        if isinstance(fixed, float) and 1.2 < fixed < 8 and fixed != int(fixed) and left.bits & NLL and left.bits & VAL:
+            bits |= interp.emit("fixed", node, Value(bits, trail=left.trail), divisor=fixed)
+    elif isinstance(op, ast.Pow) and left.bits & NLL and right.bits & (BYTES | TEXT) and bits & VAL:
+        bits |= interp.emit("spread", node, Value(bits, trail=left.trail or right.trail))
+    elif isinstance(op, ast.Add | ast.Sub):
+        if (left.bits ^ right.bits) & PREVIOUS and bits & PARAM and left.bits & right.bits & POSITION:
+            interp.emit("smear", node, Value(bits, trail=left.trail or right.trail))
+            bits &= ~(PREVIOUS | SHIFTED)
+        bits = mixed_scores(interp, node, left, right, bits)
+    elif isinstance(op, ast.Mult) and bits & NLL and bits & VAL:
+        number = left.const if left.bits == 0 else right.const
+        if isinstance(number, float) and 0.5 < number < 1.5 and number != 1.0 and not bits & COUNT:
+            bits |= SCALED | interp.emit("scale", node, Value(bits, trail=left.trail or right.trail), factor=number)
+    elif isinstance(op, ast.MatMult):
+        bits &= ~(FULL | TOKEN)
+    loops = left.loops | right.loops
+    trail = left.trail if right.trail is None or (left.trail is not None and left.bits >= right.bits) else right.trail
+    return Value(bits, UNKNOWN, None, None, position, loops, trail)
+
+
+def mixed_tokens(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, right: Value, bits: int) -> int:
+    """Follow token arithmetic: when does a key contain the target?"""
+    both = left.bits & right.bits & TOKEN
+    if isinstance(op, ast.BitXor) or (both and isinstance(op, ast.Add | ast.BitOr | ast.Mult | ast.Sub)):
+        if isinstance(op, ast.BitXor) or both:
+            bits |= HASHED
+        if isinstance(op, ast.BitXor):
+            bits |= key_bits(interp, left, right)
+    elif isinstance(op, ast.Mod | ast.BitAnd) and bits & HASHED:
+        if bits & TARGET and (bits & (INPUT | PAST | CURRENT) or both):
+            bits |= HASH_TARGET
+        elif bits & CURRENT and bits & PAST:
+            bits |= HASH_CURRENT
+    return bits
+
+
+def key_bits(interp: Interpreter, left: Value, right: Value) -> int:
+    if not (left.bits & right.bits & (TOKEN | HASHED)):
+        return 0
+    bits = left.bits | right.bits
+    if bits & TARGET:
+        return HASH_TARGET
+    for one, other in ((left, right), (right, left)):
+        if one.bits & CURRENT and not one.bits & PAST and other.bits & PAST:
+            return HASH_CURRENT
+    return 0
+
+
+def mixed_scores(interp: Interpreter, node: ast.AST, left: Value, right: Value, bits: int) -> int:
+    if left.bits & right.bits & (NLL | COUNT) and isinstance(node, ast.BinOp):
+        for event in interp.timeline.events[-6:]:  # `0.6 * p + 0.4 * q` weighs, it does not scale
+            if event.kind == "scale" and event.node in (node.left, node.right):
+                event.data["weighs"] = True
+    for one, other in ((left, right), (right, left)):
+        if one.bits & (RATIO | TARGET_LOOKUP) and other.bits & NLL and other.bits & MODEL:
+            if not other.bits & (BLENDED | RATIO) or not one.bits & BLENDED:
+                bits |= BLENDED | interp.emit("blend", node, Value(bits, trail=one.trail or other.trail))
+            break
+        if (
+            one.bits & NOT_TARGET
+            and not one.bits & (TARGET | NLL | FULL | COMPARED)
+            and other.bits & NLL
+            and other.bits & VAL
+            and not other.bits & NOT_TARGET
+        ):
+            bits |= interp.emit("bias", node, Value(bits, trail=one.trail))
+            break
+    return bits
+
+
+def eval_unary(interp: Interpreter, node: ast.UnaryOp) -> Value:
+    value = interp.evaluate(node.operand)
+    if value.const is not UNKNOWN:
+        folded = fold_unary(node.op, value.const)
+        if folded is not UNKNOWN:
+            return Value(value.bits, folded)
+    if isinstance(node.op, ast.Not):
+        known = truth(value)
+        return Value(value.bits, UNKNOWN if known is None else not known, loops=value.loops)
+    position = value.position.times(-1) if value.position is not None and isinstance(node.op, ast.USub) else None
+    return Value(value.bits, UNKNOWN, None, None, position, value.loops, value.trail)
+
+
+def eval_compare(interp: Interpreter, node: ast.Compare) -> Value:
+    left = interp.evaluate(node.left)
+    rights = [interp.evaluate(c) for c in node.comparators]
+    if len(rights) == 1:
+        folded = fold_compare(node.ops[0], left, rights[0])
+        if folded is not UNKNOWN:
+            return Value(const=folded)
+    bits, loops = left.bits, left.loops
+    for right in rights:
+        bits |= right.bits
+        loops |= right.loops
+    if bits & CLOCK:
+        limit = next((v.const for v in (*rights, left) if isinstance(v.const, int | float)), None)
+        interp.emit("deadline", node, Value(bits), limit=limit)
+    trail = left.trail or (rights[0].trail if rights else None)
+    if len(rights) == 1:
+        bits |= match_of_stored(interp, node, left, rights[0])
+    return Value((bits | COMPARED) & ~FULL, UNKNOWN, None, None, None, loops, trail)
+
+
+def match_of_stored(interp: Interpreter, node: ast.Compare, left: Value, right: Value) -> int:
+    """Comparing targets with tokens from a file of the submission's own: a stored copy of the text."""
+    if not isinstance(node.ops[0], ast.Eq | ast.NotEq):
+        return 0
+    for one, other in ((left, right), (right, left)):
+        truth_side = one.bits & TARGET and one.bits & VAL and one.bits & TOKEN
+        if truth_side and other.bits & ARTIFACT and not other.bits & (VAL | MODEL | PARAM):
+            return interp.emit("match", node, Value(one.bits | other.bits, trail=other.trail or one.trail))
+    return 0
