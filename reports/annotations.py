@@ -35,7 +35,10 @@ def render(report: Report) -> str:
     for check in report.checks:
         if check.status in (Status.FAIL, Status.WARN):
             level = "error" if check.status is Status.FAIL else "warning"
-            lines.append(_command(level, f"{check.actual}, limit {check.limit}", title=f"gate: {check.name}"))
+            file, line = check.place
+            where = f"{report.folder}/{file}" if report.folder and file else file
+            told = f"{check.actual}, limit {check.limit}"
+            lines.append(_command(level, told, title=f"gate: {check.name}", file=where, line=line))
     return "".join(f"{line}\n" for line in lines)
 
 

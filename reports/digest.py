@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
 from audit.evidence.check import Check, Status
-from audit.finding import Certainty, Finding, Severity, Step
+from audit.finding import Basis, Certainty, Finding, Severity, Step
+from audit.rule import Rule
 from reports.report import Comparison, Report
 from reproduce.runlog import RunLog
 
@@ -170,6 +171,34 @@ def decided_checks(report: Report) -> tuple[Check, ...]:
 def open_checks(report: Report) -> tuple[Check, ...]:
     """The lines of the gate that could not be checked."""
     return tuple(check for check in report.checks if check.status is Status.UNCHECKED)
+
+
+def gate_findings(report: Report, rules: Mapping[str, Rule]) -> tuple[Finding, ...]:
+    """The lines of the gate that fail or warn and that no finding tells of as gravely already, as findings."""
+    told = {(finding.rule, finding.severity) for finding in active_findings(report)}
+    found = []
+    for check in report.checks:
+        severity = {Status.FAIL: Severity.ERROR, Status.WARN: Severity.WARNING}.get(check.status)
+        name = check.rule or "GATE"
+        if severity is None or (name, severity) in told or (name, Severity.ERROR) in told:
+            continue
+        if check.rule is None and report.audit is not None:
+            continue  # the line that sums the audit up: its findings are there
+        rule = rules.get(name)
+        file, line = check.place
+        found.append(
+            Finding(
+                rule=name,
+                message=check.message or f"{check.name}: {check.actual}, limit {check.limit}",
+                severity=severity,
+                certainty=Certainty.HIGH,
+                basis=rule.basis if rule else Basis.MEASUREMENT,
+                reference=rule.reference if rule else "limits of the gate",
+                file=file,
+                line=line,
+            )
+        )
+    return tuple(sorted(found, key=_rank))
 
 
 @dataclass(frozen=True)

@@ -32,13 +32,15 @@ _PRECISION = {Certainty.HIGH: "very-high", Certainty.MEDIUM: "medium", Certainty
 def render(report: Report, rules: Mapping[str, Rule] | None = None) -> str:
     """The report as SARIF text; ``rules`` describes the rules of the findings (all that there are, unless given).
 
-    Findings that the submitted configuration does not reach are results of kind ``informational``.
+    Lines of the gate that do not hold are results, too. Findings that the submitted configuration does not reach are
+    results of kind ``informational``.
     """
     if rules is None:
         from audit.registry import all_rules
 
         rules = all_rules()
-    findings = (*digest.active_findings(report), *digest.inactive_findings(report))[:MOST_RESULTS]
+    found = (*digest.active_findings(report), *digest.gate_findings(report, rules), *digest.inactive_findings(report))
+    findings = found[:MOST_RESULTS]
     sources = report.sources
     while True:
         text = json.dumps(_log(report, findings, sources, rules))

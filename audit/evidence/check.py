@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+_FILE = re.compile(r"(?P<file>[^\s:]+\.[A-Za-z0-9]+)(?::? line (?P<line>\d+)\b)?")
 
 
 class Status(StrEnum):
@@ -30,3 +33,13 @@ class Check:
     file: str = ""
     line: int | None = None
     data: dict[str, object] = field(default_factory=dict)
+
+    @property
+    def place(self) -> tuple[str, int | None]:
+        """File and line (1-based) that the check is about, else those where its figure was read; "" where none is."""
+        if self.file:
+            return self.file, self.line
+        found = _FILE.match(self.evidence)
+        if found is None:
+            return "", None
+        return found["file"], int(found["line"]) if found["line"] else None

@@ -53,6 +53,7 @@ class EvidenceRule(Rule):
                 certainty = Certainty.MEDIUM if self.certainty is Certainty.HIGH else self.certainty
             else:
                 continue
+            file, at = line.place
             yield Finding(
                 rule=self.id,
                 message=line.message or f"{line.name}: {line.actual}, limit {line.limit}",
@@ -60,8 +61,8 @@ class EvidenceRule(Rule):
                 certainty=certainty,
                 basis=self.basis,
                 reference=self.reference,
-                file=line.file or line.evidence,
-                line=line.line,
+                file=file,
+                line=at,
                 data=line.data,
             )
 

@@ -49,11 +49,13 @@ class SFiles(EvidenceRule):
             # A bare script was given to the audit: it is no submission folder yet.
             yield self.line(Status.UNCHECKED, "a trainer alone, no submission folder", limit=", ".join(parts))
             return
+        there = (folder.metadata_path, folder.readme, folder.trainer, *folder.logs)
+        shown = next((folder.relative(path) for path in there if path is not None), "")
         yield self.line(
             Status.FAIL if missing else Status.UNCHECKED if not evidence.runs else Status.PASS,
             "missing: " + ", ".join(missing) if missing else "all there",
             "the folder has no " + " and no ".join(missing) if missing else "",
             limit=", ".join(parts),
-            file=folder.name if missing else "",
+            file=shown if missing else "",
             missing=missing,
         )

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,9 +16,12 @@ from conftest import finding
 from hypothesis import given, settings
 from test_report_escape import HOSTILE, texts
 from test_report_html import poisoned
+from typer.testing import CliRunner
 
-from audit.finding import AuditResult, Certainty, Severity, Step
+from audit.evidence.check import Check, Status
+from audit.finding import AuditResult, Basis, Certainty, Severity, Step
 from audit.rule import Rule
+from golfproof.app import app
 from reports import annotations, junit, sarif
 from reports.report import Report, Source
 
@@ -29,6 +33,7 @@ class Hashkey(Rule):
     why = "It looks ahead [to the target] {0}."
     comply = "Index the table by the context alone."
     reference = "#779"
+    basis = Basis.RULING
 
 
 RULES: dict[str, Rule] = {"C1-HASHKEY": Hashkey()}
@@ -182,3 +187,55 @@ def test_no_text_adds_a_command(text: str) -> None:
     said = annotations.render(audited(finding(message=text, file=text or "f", rule=text, reference=text)))
     assert len(said.splitlines()) == 1
     assert said.startswith("::error file=")
+
+
+def failing(**changes: Any) -> Check:
+    line = Check("artifact size", "16,000,000 bytes", "16,100,000 bytes", Status.FAIL, "train_seed1.log", "C1-HASHKEY")
+    return replace(line, **changes)
+
+
+def test_a_gate_line_that_fails_is_a_result_where_no_finding_tells_of_it() -> None:
+    result = log(Report("x", checks=(failing(evidence="train_seed1.log line 7 (of a study)"),)))["results"][0]
+    assert (result["ruleId"], result["level"]) == ("C1-HASHKEY", "error")
+    assert result["message"]["text"] == "artifact size: 16,100,000 bytes, limit 16,000,000 bytes"
+    place = result["locations"][0]["physicalLocation"]
+    assert (place["artifactLocation"]["uri"], place["region"]) == ("train_seed1.log", {"startLine": 7})
+
+
+def test_a_gate_line_that_warns_is_a_warning_and_one_that_holds_is_nothing() -> None:
+    checks = (failing(status=Status.WARN), failing(status=Status.PASS), failing(status=Status.UNCHECKED))
+    assert [result["level"] for result in log(Report("x", checks=checks))["results"]] == ["warning"]
+
+
+def test_a_gate_line_whose_rule_has_a_finding_is_not_told_twice() -> None:
+    assert len(log(audited(finding(), checks=(failing(),)))["results"]) == 1
+    minor = audited(finding(severity=Severity.WARNING), checks=(failing(),))
+    assert sorted(result["level"] for result in log(minor)["results"]) == ["error", "warning"]
+
+
+def test_a_gate_line_of_no_rule_stands_under_a_name_of_its_own() -> None:
+    run = log(Report("x", checks=(failing(rule=None, evidence=""),)))
+    assert run["results"][0]["ruleId"] == "GATE"
+
+
+def test_the_gate_without_an_audit_gives_its_failures_as_sarif(tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text("print(1)\n")
+    (tmp_path / "README.md").write_text("# An entry without logs\n")
+    made = CliRunner().invoke(app, ["gate", str(tmp_path), "--no-audit", "--format", "sarif"])
+    results = json.loads(made.stdout)["runs"][0]["results"]
+    text = CliRunner().invoke(app, ["gate", str(tmp_path), "--no-audit"]).stdout
+    assert len(results) == sum(line.startswith(("FAIL ", "WARN ")) for line in text.splitlines()) > 0
+
+
+@pytest.mark.parametrize(
+    ("evidence", "place"),
+    [
+        ("submission.json: val_bpb", ("submission.json", None)),
+        ("logs/a-1.txt line 12", ("logs/a-1.txt", 12)),
+        ("README.md: line 3", ("README.md", 3)),
+        ("#1493, 3 seed(s)", ("", None)),
+        ("", ("", None)),
+    ],
+)
+def test_the_place_of_a_line_is_read_from_its_evidence(evidence: str, place: tuple[str, int | None]) -> None:
+    assert Check("a", "b", "c", Status.FAIL, evidence).place == place
