@@ -42,7 +42,9 @@ def main() -> None:
     try:
         app()
     except (InputError, EntryInputError) as error:
-        sys.stderr.write(f"golfproof: {error}\n")
+        from reports.escape import plain
+
+        sys.stderr.write(f"golfproof: {plain(str(error))}\n")  # it may name a stranger's file
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the pipe went away: nothing to say

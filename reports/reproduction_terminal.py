@@ -17,7 +17,7 @@ _STYLE = {Verdict.REPRODUCED: "green", Verdict.UNCHECKED: "magenta"}
 def reproduction(result: Reproduction) -> RenderableType:
     """One row a seed and evaluation with the bound it is held to, the means, and the verdict in a sentence."""
     table = Table(
-        title=f"Against {plain(result.against)}", title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
+        title=Text(f"Against {plain(result.against)}"), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
     )
     for name in ("evaluation", "seed", "claimed", "rerun", "difference", "bound", "verdict"):
         table.add_column(name, justify="left" if name in ("evaluation", "verdict") else "right", overflow="fold")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
+from reports.escape import plain
 from reproduce.live import Phase
 from reproduce.live import Progress as SeedState
 
@@ -26,7 +26,9 @@ class SeedBars:
             BarColumn(bar_width=14, table_column=Column(min_width=14)),
             TextColumn("[{task.fields[style]}]{task.fields[phase]:<8}[/]", table_column=Column(no_wrap=True)),
             # On a narrow terminal it is this column that gives way.
-            TextColumn("{task.fields[told]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)),
+            TextColumn(
+                "{task.fields[told]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1)
+            ),
             TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
             expand=True,
             console=self._console,
@@ -58,7 +60,7 @@ class SeedBars:
             completed=1.0 if done else state.fraction or 0.0,
             phase=phase,
             style=_STYLE.get(phase, "red" if done else "cyan"),
-            told=escape(state.note[:80]) if done else describe(state),
+            told=plain(state.note[:80]) if done else describe(state),
         )
         if done:
             self._bars.stop_task(task)
@@ -74,7 +76,7 @@ def describe(state: SeedState) -> str:
         if state.tokens_per_second:
             parts.append(f"{state.tokens_per_second:,.0f} tok/s")
     elif state.stage:
-        parts.append(state.stage)
+        parts.append(plain(state.stage))
     if state.val_bpb is not None:
         parts.append(f"bpb {state.val_bpb:.4f}")
     return "  ".join(parts)

@@ -108,7 +108,8 @@ def gate(checks: Iterable[Check]) -> Table:
 
 def seeds(seed_table: SeedTable) -> RenderableType:
     """One row a run, then mean and sample standard deviation, then what the runs warn of."""
-    stage = f"Seeds ({plain(seed_table.stage)})" if seed_table.stage else "Seeds"
+    # As Text: of a plain string rich would read markup.
+    stage = Text(f"Seeds ({plain(seed_table.stage)})" if seed_table.stage else "Seeds")
     table = Table(title=stage, title_justify="left", box=box.SIMPLE_HEAD, title_style="bold")
     for name in ("seed", "val_bpb", "val_loss", "steps", "train s", "eval s", "bytes"):
         table.add_column(name, justify="right")

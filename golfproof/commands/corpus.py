@@ -88,7 +88,7 @@ class _Bar:
             BarColumn(),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[last]}"),
+            TextColumn("{task.fields[last]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -103,7 +103,9 @@ class _Bar:
 
     def advance(self, done: int, total: int, record: dict) -> None:
         """Show how far the run is, and what the last submission came to."""
-        last = f"{record['submission'][:60]} {record.get('verdict', '')}"
+        from reports.escape import plain
+
+        last = f"{plain(record['submission'][:60])} {record.get('verdict', '')}"
         self._progress.update(self._task, completed=done, total=total, last=last)
 
 

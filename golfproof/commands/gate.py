@@ -93,12 +93,14 @@ def _print(name: str, checks: tuple[Check, ...], passed: bool, result: AuditResu
 def text(name: str, checks: Iterable[Check], passed: bool) -> str:
     """The gate as aligned columns, with a last line that counts them."""
     from audit.evidence.check import Status
+    from reports.escape import plain
 
     checks = tuple(checks)
-    rows = [("STATUS", "CHECK", "LIMIT", "ACTUAL", "EVIDENCE")]
-    rows += [(check.status.upper(), check.name, check.limit, check.actual, check.evidence) for check in checks]
+    rows = [["STATUS", "CHECK", "LIMIT", "ACTUAL", "EVIDENCE"]]
+    for check in checks:
+        rows.append([check.status.upper(), *map(plain, (check.name, check.limit, check.actual, check.evidence))])
     widths = [min(max(len(row[i]) for row in rows), 60) for i in range(4)]
     lines = ["  ".join([*(row[i].ljust(widths[i]) for i in range(4)), row[4]]).rstrip() for row in rows]
     counts = {status: sum(check.status is status for check in checks) for status in Status}
     shown = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
-    return "\n".join([*lines, f"{'pass' if passed else 'FAIL'}: {name} ({shown})"]) + "\n"
+    return "\n".join([*lines, f"{'pass' if passed else 'FAIL'}: {plain(name)} ({shown})"]) + "\n"

@@ -107,4 +107,6 @@ def text(result: ProbeResult) -> list[str]:
             f"run {run['run']} on {run['source']}: {run['seconds']} s ({run['cpu_seconds']} s CPU){ended}{tried}"
         )
     lines.append(f"repeat: {result.command}")
-    return lines
+    from reports.escape import plain
+
+    return [plain(line) for line in lines]
