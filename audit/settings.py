@@ -13,6 +13,7 @@ from audit.constants import UNKNOWN, Limits, OutOfBudget, Thing, Unknown
 from audit.log_settings import Logged, read_logged, same_value
 from audit.source import Module
 from audit.statements import StatementRunner
+from audit.told_settings import add, announced, listed, variables_read
 from reproduce.folder import SubmissionFolder
 
 _PER_RUN = frozenset({"seed", "run_id", "logfile", "log_file", "local_rank", "rank", "world_size", "distributed"})
@@ -117,7 +118,8 @@ def resolve(folder: SubmissionFolder, modules: tuple[Module, ...]) -> Settings:
     """The configuration that made the submission.
 
     Order of authority: what the logs print, then assignments of the program itself (``os.environ["X"] = "1"``), the run
-    command (README, submission.json, scripts), environment tables in submission.json, defaults in the code.
+    command (README, submission.json, scripts), environment tables in submission.json, settings that a log's head or,
+    where there is no command, the README lists, defaults in the code.
     """
     environment: dict[str, str] = {}
     why: dict[str, str] = {}
@@ -131,6 +133,12 @@ def resolve(folder: SubmissionFolder, modules: tuple[Module, ...]) -> Settings:
             environment[name] = value
             why[name] = f"{command.file} line {command.environment_lines.get(name, command.line)}"
     configuration = evaluate(modules, environment, arguments)
+    known = configuration.variables.keys() | variables_read(modules)
+    told = announced(folder, modules, known)
+    if command is None:
+        told = {**listed(folder, known), **told}
+    if add(environment, why, told):
+        configuration = evaluate(modules, environment, arguments)
     attributes = _attributes(configuration, environment, why)
     logged = {
         name: entry.preferring(attributes[name].value)
