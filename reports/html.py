@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from audit.finding import Finding, Step
-from reports import charts, digest, highlight
+from reports import digest, highlight, limit_charts, line_chart
+from reports.chart_parts import finite, is_finite
 from reports.escape import plain
 from reports.report import Report
 from reproduce.runlog import RunLog
@@ -166,18 +167,18 @@ def loss_curves(report: Report) -> Markup:
         name, colour = _run_name(run), position % 8
         train = tuple((float(step.step), step.train_loss) for step in run.curve if step.train_loss is not None)
         val = tuple((float(step.step), step.val_loss) for step in run.curve if step.val_loss is not None)
-        series.append(charts.Series(f"{name} train", charts.finite(train), colour))
-        series.append(charts.Series(f"{name} validation", charts.finite(val), colour, dots=True))
+        series.append(line_chart.Series(f"{name} train", finite(train), colour))
+        series.append(line_chart.Series(f"{name} validation", finite(val), colour, dots=True))
         end = max((step.step for step in run.curve), default=run.steps or 0)
         marks += [
-            charts.Mark(f"{name} {metric.stage} {metric.val_loss:.4f}", float(end), metric.val_loss, colour)
+            line_chart.Mark(f"{name} {metric.stage} {metric.val_loss:.4f}", float(end), metric.val_loss, colour)
             for metric in run.metrics
-            if metric.val_loss is not None and charts.is_finite(metric.val_loss) and metric.stage
+            if metric.val_loss is not None and is_finite(metric.val_loss) and metric.stage
         ]
     if not any(one.points for one in series):
         return Markup("")
     runs = len(report.seeds.runs) if report.seeds else 0
-    return charts.lines(
+    return line_chart.lines(
         "Loss curves",
         series,
         x="training step",
@@ -193,7 +194,7 @@ def spread(report: Report) -> Markup:
     points = [
         (f"seed {row.seed}" if row.seed is not None else row.log, row.val_bpb)
         for row in rows
-        if row.val_bpb is not None and charts.is_finite(row.val_bpb)
+        if row.val_bpb is not None and is_finite(row.val_bpb)
     ]
     summary = report.seeds.summary if report.seeds else None
     interval = (
@@ -205,7 +206,7 @@ def spread(report: Report) -> Markup:
     claimed = digest.claimed_bpb(report)
     if claimed is not None:
         lines.append(("claimed", claimed))
-    return charts.spread(
+    return limit_charts.spread(
         "Spread of the seeds", points, mean=summary.mean if summary else None, interval=interval, reference=lines
     )
 
@@ -223,7 +224,7 @@ def sizes(report: Report) -> Markup:
         if rest > 0:
             parts.append(("other" if parts else "total", float(rest)))
         rows.append((_run_name(run), parts))
-    return charts.bars("Artifact size", rows, limit=float(digest.CAP_BYTES), unit="bytes", over="over the cap")
+    return limit_charts.bars("Artifact size", rows, limit=float(digest.CAP_BYTES), unit="bytes", over="over the cap")
 
 
 def times(report: Report) -> Markup:
@@ -235,7 +236,7 @@ def times(report: Report) -> Markup:
             rows.append((name, [("training", run.train_seconds)]))
         if run.eval_seconds is not None:
             rows.append((name, [("evaluation", run.eval_seconds)]))
-    return charts.bars(
+    return limit_charts.bars(
         "Training and evaluation time",
         rows,
         limit=digest.CAP_SECONDS,
@@ -248,15 +249,16 @@ def times(report: Report) -> Markup:
 def probability_mass(report: Report) -> Markup:
     """What the submission's probabilities sum to on average, where an experiment measured it; lawful is 1."""
     measured = [
-        (f"{one.stage or one.name} {position}", one.mass)
-        for position, one in enumerate(report.experiments, 1)
-        if one.mass is not None and charts.is_finite(one.mass)
+        (one.stage or one.name, [("sum of probabilities", one.mass)])
+        for one in report.experiments
+        if one.mass is not None and is_finite(one.mass)
     ]
-    return charts.spread(
-        "Probability mass over the vocabulary",
+    return limit_charts.bars(
+        "Probability mass over the vocabulary, mean over the probed tokens",
         measured,
-        mean=None,
-        interval=None,
-        reference=[("a distribution", 1.0)],
-        unit="sum of probabilities, mean over the probed tokens",
+        limit=1.0,
+        slack=0.01,
+        unit="",
+        over="more than a distribution has",
+        digits=3,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,7 +11,7 @@ import pytest
 from test_report_escape import HOSTILE
 
 from reports import html
-from reports.report import Report
+from reports.report import Experiment, Report
 from reproduce.runlog import Metric
 
 
@@ -137,3 +138,16 @@ def test_an_empty_report_renders() -> None:
 
 def test_a_page_of_three_seeds_stays_small(report: Report) -> None:
     assert len(html.render(report)) < 120_000
+
+
+def test_the_probability_mass_that_a_probe_measured_is_drawn_against_one(report: Report) -> None:
+    measured = [
+        Experiment("normalisation", "roundtrip", "holds", "", mass=0.998),
+        Experiment("normalisation", "hedge", "breach", "", mass=1.458),
+        Experiment("floor", "hedge", "holds", ""),
+        Experiment("normalisation", "diverged", "unchecked", "", mass=math.nan),
+    ]
+    drawn = outline(str(html.probability_mass(replace(report, experiments=tuple(measured))))).text
+    assert "hedge" in drawn and "1.458, more than a distribution has" in drawn
+    assert "0.998" in drawn and drawn.count("more than") == 1 and "diverged" not in drawn
+    assert html.probability_mass(replace(report, experiments=())) == ""
