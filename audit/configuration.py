@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.constants import UNKNOWN, Limits, Name, OutOfBudget, Thing, Unknown, known, plain
+from audit.constants.statements import LoopEnd, Returned, StatementRunner
+from audit.constants.values import UNKNOWN, Limits, Name, OutOfBudget, Thing, Unknown, known, plain
 from audit.source import Module
-from audit.statements import LoopEnd, Returned, StatementRunner
 
 ENVIRON = ("os.environ", "environ", "posix.environ")
 

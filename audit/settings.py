@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from audit.configuration import Attribute, Configuration, constant, evaluate
-from audit.constants import UNKNOWN, Limits, OutOfBudget, Thing, Unknown
+from audit.constants.statements import StatementRunner
+from audit.constants.values import UNKNOWN, Limits, OutOfBudget, Thing, Unknown
 from audit.log_settings import Logged, read_logged, same_value
 from audit.source import Module
-from audit.statements import StatementRunner
 from audit.told_settings import add, announced, listed, variables_read
 from reproduce.folder import SubmissionFolder
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from audit.layers import Unpacked
 from audit.parse import MAX_SOURCE_BYTES, ParseError, parse_source
-from audit.unpack import Unpacked, unpack
+from audit.unpack import unpack
 from reproduce.errors import InputError
 from reproduce.folder import SubmissionFolder
 

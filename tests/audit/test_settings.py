@@ -8,7 +8,7 @@ import json
 
 import pytest
 
-from audit.constants import Unknown
+from audit.constants.values import Unknown
 from audit.settings import resolve
 from audit.source import read_sources
 from reproduce.folder import open_folder

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import union
-from audit.interpret.folding import call_pure, call_text, words
+from audit.interpret.folding import call_pure, call_text
 from audit.interpret.heap import (
     Array,
     Buffer,
@@ -33,6 +33,7 @@ from audit.interpret.library.training import make_optimizer, optimizer_method
 from audit.interpret.scoring import report
 from audit.interpret.texts import text_of
 from audit.provenance import EVENTS, MODEL, NOTHING, PARAM, UNKNOWN, Value
+from audit.words import words
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from audit.interpret.assignment import store_attribute
 from audit.interpret.containers import append, deep_bits, union
-from audit.interpret.folding import words
 from audit.interpret.heap import Array, Instance, Mapping, Parameters, Sequence
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.models import inside_model, is_model
 from audit.provenance import EVENTS, LEAF, NOTHING, PARAM, TEXT, TOKEN, Value
+from audit.words import words
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter

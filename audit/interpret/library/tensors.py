@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import element_of, known_items, union
-from audit.interpret.folding import call_pure, words
+from audit.interpret.folding import call_pure
 from audit.interpret.heap import Array, Sequence, seen
 from audit.interpret.library.invocation import Invocation
 from audit.interpret.models import inside_model
@@ -29,6 +29,7 @@ from audit.provenance import (
     VAL,
     Value,
 )
+from audit.words import words
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter

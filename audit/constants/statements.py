@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 from typing import Any
 
-from audit.constants import UNKNOWN, Evaluator, Limits, Name, Thing, Unknown, plain
+from audit.constants.evaluator import Evaluator
+from audit.constants.library import iterate
+from audit.constants.values import UNKNOWN, Limits, Name, Thing, Unknown, plain
 
 _SMALL_FUNCTION = 30  # lines of a function that may be a decoder
 _MAX_CALLS = 12  # calls in calls
@@ -88,7 +90,7 @@ class StatementRunner(Evaluator):
     def on_for(self, node: ast.For) -> None:
         collection = self.value(node.iter)
         try:
-            items = list(self.iterate(collection))
+            items = list(iterate(self.limits, collection))
         except TypeError:
             self._bind_safely(node.target, UNKNOWN)
             items = [UNKNOWN]
