@@ -15,27 +15,34 @@ _STYLE = {Verdict.REPRODUCED: "green", Verdict.UNCHECKED: "magenta"}
 
 
 def reproduction(result: Reproduction) -> RenderableType:
-    """One row a seed and evaluation with the bound it is held to, the means, and the verdict in a sentence."""
-    table = Table(
-        title=Text(f"Against {plain(result.against)}"), title_justify="left", title_style="bold", box=box.SIMPLE_HEAD
-    )
-    for name in ("evaluation", "seed", "claimed", "rerun", "difference", "bound", "verdict"):
-        table.add_column(name, justify="left" if name in ("evaluation", "verdict") else "right", overflow="fold")
+    """A table an evaluation: a row a seed with the bound it is held to, the mean; then the verdict in a sentence."""
+    parts: list[RenderableType] = [Text(f"Against {plain(result.against)}", style="bold")]
     for mean in result.means:
+        bound = bound_of(mean.stage)
+        table = Table(
+            title=Text(f"{plain(mean.stage)}: {bound.kind}, {bound.per_seed:g} bits per byte a seed"),
+            title_justify="left",
+            box=box.SIMPLE_HEAD,
+        )
+        for name in ("seed", "claimed", "rerun", "difference", "bound", "verdict"):
+            table.add_column(name, justify="left" if name == "verdict" else "right", no_wrap=True)
         for row in [row for row in result.rows if row.stage == mean.stage]:
             table.add_row(*_cells(row))
-        table.add_row(*_cells(mean), style="bold", end_section=True)
-    stages = [mean.stage for mean in result.means]
-    kinds = {bound_of(stage).kind: bound_of(stage) for stage in stages}
-    remarks = [f"{bound.kind}: {bound.per_seed:g} a seed, {bound.basis}" for bound in kinds.values()]
+        table.add_section()
+        table.add_row(*_cells(mean), style="bold")
+        parts.append(table)
+    bounds = {bound_of(mean.stage) for mean in result.means}
+    remarks = [f"{bound.kind}: {bound.basis}" for bound in sorted(bounds, key=lambda one: one.per_seed)]
     if result.worse is not None:
         told = f"p = {result.worse.p:.3g}" if result.worse.p is not None else result.worse.why
         remarks.append(f"one-sided {result.worse.kind} test that the rerun is worse than the claim: {told}")
     remarks += result.notes
     said = {Verdict.WORSE: "not reproduced, worse", Verdict.BETTER: "not reproduced, better"}
     stage = plain(result.stage) or "no evaluation in common"
-    verdict = Text(f"{stage}: {said.get(result.verdict, result.verdict)}", style="bold")
-    return Group(table, *(Text(f"- {plain(remark)}", style="dim") for remark in remarks), verdict)
+    alone = sum(row.stage == result.stage and row.verdict is Verdict.UNCHECKED for row in result.rows)
+    left = f" ({alone} seeds have a figure on one side only)" if alone else ""
+    verdict = Text(f"{stage}: {said.get(result.verdict, result.verdict)}{left}", style="bold")
+    return Group(*parts, *(Text(f"- {plain(remark)}", style="dim") for remark in remarks), verdict)
 
 
 def determinism(result: Determinism) -> RenderableType:
@@ -54,7 +61,6 @@ def determinism(result: Determinism) -> RenderableType:
 
 def _cells(row: Difference) -> list[Text | str]:
     return [
-        Text(plain(row.stage)),
         "mean" if row.seed is None else str(row.seed),
         "-" if row.claimed is None else f"{row.claimed:.4f}",
         "-" if row.ours is None else f"{row.ours:.4f}",

@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from reports.line_chart import thin
 from reproduce.errors import InputError
 from reproduce.rundir import State
 from reproduce.snapshot import SeedView, Snapshot, Watcher
@@ -73,6 +74,7 @@ def as_data(snapshot: Snapshot) -> dict[str, Any]:
     return {
         "name": snapshot.plan.name,
         "command": snapshot.plan.command,
+        "machines": snapshot.machines,
         "over": snapshot.over,
         "mean": summary.mean if summary is not None else None,
         "std": summary.std if summary is not None else None,
@@ -84,8 +86,8 @@ def _seed(seed: SeedView) -> dict[str, Any]:
     progress = seed.progress
     finished = seed.run.state is State.FINISHED
     curve = seed.log.curve if seed.log is not None else ()
-    train = [(step.step, step.train_loss) for step in curve if step.train_loss is not None]
-    validation = [(step.step, step.val_loss) for step in curve if step.val_loss is not None]
+    train = [(float(step.step), step.train_loss) for step in curve if step.train_loss is not None]
+    validation = [(float(step.step), step.val_loss) for step in curve if step.val_loss is not None]
     return {
         "seed": seed.run.seed,
         "state": str(seed.run.state),
@@ -101,6 +103,7 @@ def _seed(seed: SeedView) -> dict[str, Any]:
         "seconds_left": progress.seconds_left if seed.run.state is State.RUNNING else None,
         "seconds": seed.run.seconds,
         "quiet": seed.quiet,
-        "train": train[:: len(train) // _POINTS + 1],
-        "validation": validation[:: len(validation) // _POINTS + 1],
+        "fraction": progress.fraction,
+        "train": thin(train, _POINTS),
+        "validation": thin(validation, _POINTS),
     }

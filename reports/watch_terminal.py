@@ -35,8 +35,11 @@ def render(snapshot: Snapshot, *, width: int = 100, height: int = 16) -> Rendera
         if seed.log is not None
     ]
     head = Text(f"{plain(snapshot.plan.name)}  {plain(snapshot.plan.command)}", style="bold")
+    where = [Text(plain(machine), style="dim") for machine in snapshot.machines]
     why = [Text(f"seed {s.run.seed}: {plain(s.run.why)}", style="yellow") for s in snapshot.seeds if s.run.why]
-    return Group(head, table, *why, Text("train loss by step", style="dim"), curves(lines, width=width, height=height))
+    return Group(
+        head, *where, table, *why, Text("train loss by step", style="dim"), curves(lines, width=width, height=height)
+    )
 
 
 def _row(seed: SeedView) -> list[Text | str]:

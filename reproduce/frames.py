@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -91,13 +92,20 @@ def summary_frame(table: SeedTable) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["stage", "n", "mean", "std", "low", "high"])
 
 
+def require_format(form: str) -> None:
+    """Raise InputError on a format that cannot be written here: better before a run of hours than after it."""
+    if form not in FORMATS:
+        raise InputError("--export-format", " or ".join(FORMATS), repr(form))
+    if form == "parquet" and find_spec("pyarrow") is None:
+        raise InputError("--export-format parquet", "pyarrow (pip install 'golfproof[parquet]')", "no pyarrow")
+
+
 def export(table: SeedTable, folder: Path, form: str = "csv") -> tuple[Path, ...]:
     """Write runs, stages, steps and summary into ``folder`` as ``csv`` or ``parquet``; the files written.
 
     Raises InputError on another format, or for Parquet without pyarrow.
     """
-    if form not in FORMATS:
-        raise InputError("--export-format", " or ".join(FORMATS), repr(form))
+    require_format(form)
     frames = {
         "runs": runs_frame(table),
         "stages": stages_frame(table),
@@ -107,16 +115,7 @@ def export(table: SeedTable, folder: Path, form: str = "csv") -> tuple[Path, ...
     written = []
     for name, frame in frames.items():
         path = folder / f"{name}.{form}"
-        if form == "csv":
-            data = frame.to_csv(index=False).encode()
-        else:
-            try:
-                data = frame.to_parquet(index=False)
-            except ImportError as error:
-                raise InputError(
-                    "--export-format parquet", "pyarrow (pip install 'golfproof[parquet]')", "no pyarrow"
-                ) from error
-        write_bytes(path, data)
+        write_bytes(path, frame.to_csv(index=False).encode() if form == "csv" else frame.to_parquet(index=False))
         written.append(path)
     return tuple(written)
 

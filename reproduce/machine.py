@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from reproduce.gpus import find_gpus
+from reproduce.gpus import Gpus, find_gpus
 
 # The libraries that can move a score: recorded where installed.
 _LIBRARIES = (
@@ -80,6 +80,17 @@ def describe_machine() -> dict[str, Any]:
         "gpus_unknown": gpus.why or None,
         "visible_gpus": os.environ.get("CUDA_VISIBLE_DEVICES"),
     }
+
+
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """``host: 8 x NVIDIA H100 (81559 MiB), driver 550.54; Python 3.12.3, torch 2.11.0`` of a recorded machine."""
+    gpus = Gpus(tuple(machine.get("gpus") or ()), machine.get("driver"), machine.get("gpus_unknown") or "")
+    versions = machine.get("versions") or {}
+    libraries = [f"{name} {versions[name]}" for name in ("torch",) if name in versions]
+    visible = machine.get("visible_gpus")
+    shown = "" if visible is None else f", of which the run sees {visible or 'none'}"
+    told = "; ".join((f"{gpus}{shown}", ", ".join([f"Python {machine.get('python', '?')}", *libraries])))
+    return f"{machine.get('host') or 'unknown machine'}: {told}"
 
 
 def git_commit(folder: Path) -> str | None:

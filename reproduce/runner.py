@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,7 +15,7 @@ from reproduce.errors import InputError
 from reproduce.executors import RayExecutor
 from reproduce.folder import SubmissionFolder, open_folder
 from reproduce.gpus import find_gpus
-from reproduce.launch import author_launch, parse_launch, requested_processes
+from reproduce.launch import author_launch, parse_launch, requested_processes, resolve
 from reproduce.live import Phase, Progress
 from reproduce.machine import git_commit, redact
 from reproduce.process import Limits
@@ -41,6 +43,7 @@ class Options:
 
 
 _PLAIN = Options()
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EFBIG}
 
 
 def run_seeds(
@@ -75,7 +78,10 @@ def run_seeds(
                     progress(job.seed, Progress(phase=Phase.DONE, state=str(run.state), note=run.why, fraction=1.0))
     except OSError as error:
         # Nothing is lost: what could not be written is as it was, and the same command goes on from there.
-        raise InputError(out, "a disk that can be written to", error.strerror or str(error)) from error
+        said = error.strerror or str(error)
+        if error.errno in _DISK:
+            raise InputError(out, "a disk that can be written to", said) from error
+        raise InputError(error.filename or out, "a file, folder or program that can be used", said) from error
     return table_of(directory)
 
 
@@ -90,7 +96,9 @@ def table_of(directory: RunDirectory) -> SeedTable:
                 told = "; ".join(f"{item['state']}: {item['why']}" for item in run.earlier)
                 notes.append(f"seed {run.seed}: finished in attempt {run.attempt} ({told})")
         else:
-            notes.append(f"seed {run.seed}: {run.state}" + (f", {run.why}" if run.why else ""))
+            log = directory.log(run.seed)
+            told = f"seed {run.seed}: {run.state}" + (f", {run.why}" if run.why else "")
+            notes.append(told + (f" (log: {log})" if log.is_file() else ""))
     return tabulate(tuple(logs), notes=tuple(notes))
 
 
@@ -111,6 +119,10 @@ def _prepare(
         if command is not None
         else author_launch(entry.run_command, entry.trainer.resolve(), source)
     )
+    # Before anything is put down: a command that cannot be started is no experiment.
+    program = resolve(launch, source)[0]
+    if options.cluster is None and shutil.which(program) is None and not (source / program).is_file():
+        raise InputError("--command", "a program on the PATH or in the folder", repr(program))
     notes, processes = list(launch.notes), options.processes
     wanted = requested_processes(launch)
     if processes is None and wanted is not None:

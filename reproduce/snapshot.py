@@ -8,6 +8,7 @@ from pathlib import Path
 
 from reproduce.errors import InputError
 from reproduce.live import LogFollower, Progress
+from reproduce.machine import machine_line
 from reproduce.rundir import LOG, Plan, RunDirectory, SeedRun, State, open_run_directory
 from reproduce.runlog import RunLog
 from reproduce.statistics import Summary, summarise
@@ -41,6 +42,11 @@ class Snapshot:
         """Over the scores of the finished seeds; None while there is none."""
         scores = [seed.val_bpb for seed in self.seeds if seed.run.state is State.FINISHED and seed.val_bpb is not None]
         return summarise(scores) if scores else None
+
+    @property
+    def machines(self) -> tuple[str, ...]:
+        """What the seeds ran on, a line a machine."""
+        return tuple(dict.fromkeys(machine_line(seed.run.machine) for seed in self.seeds if seed.run.machine))
 
     @property
     def over(self) -> bool:

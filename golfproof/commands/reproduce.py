@@ -11,6 +11,7 @@ import typer
 from reproduce.errors import InputError
 
 if TYPE_CHECKING:
+    from reproduce.compare import Target
     from reproduce.process import Limits
     from reproduce.table import SeedTable
 
@@ -58,17 +59,26 @@ def reproduce(
     Exit code: 0 when every seed has a score (and with --against: the mean is reproduced), 1 when not, 2 on unusable
     input. Kill it at any time and give the same command again: finished seeds are kept.
     """
+    from rich.text import Text
+
+    from reports.escape import plain
     from reports.terminal import seeds as render
     from reports.terminal import show
 
     wanted = seed_list(seeds)
+    # What would be missing in the end is asked for now: a run takes hours.
+    target = _target(against) if against is not None else None
+    if export is not None:
+        from reproduce.frames import require_format
+
+        require_format(export_format)
     if from_logs:
         from reproduce.folder import open_folder
         from reproduce.table import from_logs as read
 
         table = read(open_folder(path))
         show(render(table))
-        _finish(table, against, export, export_format, complete=True)
+        _finish(table, target, export, export_format, complete=True)
         return
     from reports.seed_progress import SeedBars
     from reproduce.executors import RayExecutor, open_executor
@@ -89,7 +99,8 @@ def reproduce(
         cluster=cluster if isinstance(cluster, RayExecutor) else None,
     )
     variables = assignments(env, "--env") | ({"PRESET": preset} if preset is not None else {})
-    place = out or Path("runs") / (path if path.is_dir() else path.parent).resolve().name
+    name = (path if path.is_dir() else path.parent).resolve().name
+    place = out or Path("runs") / (f"{name}-determinism" if determinism else name)
     if determinism:
         from reports.reproduction_terminal import determinism as render_determinism
         from reproduce.determinism import check_determinism
@@ -103,22 +114,29 @@ def reproduce(
     with SeedBars(wanted) as bars:
         table = run_seeds(path, wanted, out=place, command=command, env=variables, progress=bars, options=options)
     show(render(table))
-    _finish(table, against, export, export_format, complete={run.seed for run in table.runs} >= set(wanted))
+    show(Text(f"run directory: {plain(str(place))}", style="dim"))
+    _finish(table, target, export, export_format, complete={run.seed for run in table.runs} >= set(wanted))
 
 
-def _finish(table: SeedTable, against: Path | None, export: Path | None, form: str, *, complete: bool) -> None:
+def _target(path: Path) -> Target:
+    from reproduce.compare import read_target
+
+    return read_target(path)
+
+
+def _finish(table: SeedTable, target: Target | None, export: Path | None, form: str, *, complete: bool) -> None:
     """Tables to files, comparison to the terminal; exit code 1 where something is missing or not reproduced."""
     if export is not None:
         from reproduce.frames import export as write
 
         for file in write(table, export, form):
             typer.echo(f"wrote {file}")
-    if against is not None:
+    if target is not None:
         from reports.reproduction_terminal import reproduction
         from reports.terminal import show
-        from reproduce.compare import Verdict, compare, read_target
+        from reproduce.compare import Verdict, compare
 
-        result = compare(table, read_target(against))
+        result = compare(table, target)
         show(reproduction(result))
         complete = complete and result.verdict is Verdict.REPRODUCED
     if not complete:

@@ -79,6 +79,36 @@ def test_determinism_of_an_entry_is_told(entry: Path) -> None:
     assert code == 0 and "agree" in printed
 
 
+def test_determinism_leaves_the_folder_of_the_ordinary_run_alone(entry: Path) -> None:
+    call("reproduce", entry, "--seeds", "1", "--trust", "--determinism")
+    code, _ = call("reproduce", entry, "--seeds", "1", "--trust")
+    assert code == 0 and sorted(path.name for path in Path("runs").iterdir()) == ["entry", "entry-determinism"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (("--against", "entry"), "claimed scores or logs"),
+        (("--against", "nowhere"), "nowhere"),
+        (("--export", "tables", "--export-format", "xls"), "csv or parquet"),
+        (("--command", "nosuchprogram train_gpt.py"), "a program on the PATH"),
+        (("--command", "python nosuch.py"), "nosuch.py"),
+    ],
+)
+def test_what_would_be_missing_in_the_end_is_told_before_anything_runs(
+    entry: Path, words: tuple[str, ...], named: str
+) -> None:
+    code, printed = call("reproduce", entry, "--seeds", "1", "--trust", *words)
+    assert code == 2 and named in printed
+    assert not Path("runs").exists()
+
+
+def test_a_failed_seed_is_told_with_its_log_and_the_run_directory_is_named(entry: Path) -> None:
+    _, printed = call("reproduce", entry, "--seeds", "1,2", "--trust", "--env", "BAD=crash", "--env", "BAD_SEED=2")
+    said = "".join(printed.split())
+    assert "(log:runs/entry/2/train.log)" in said and "rundirectory:runs/entry" in said
+
+
 def test_tables_are_exported(entry: Path) -> None:
     code, _ = call("reproduce", entry, "--seeds", "1", "--trust", "--export", "tables")
     assert code == 0 and sorted(path.name for path in Path("tables").iterdir()) == [
