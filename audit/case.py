@@ -7,10 +7,10 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from audit.events import Event, Timeline
+from audit.events import Event, Timeline, common_loops
 from audit.headline import Headline, find_headline
 from audit.order import Breach, breaches
-from audit.provenance import INPUT
+from audit.provenance import INPUT, VAL
 from audit.settings import Settings, resolve
 from audit.source import Module, package_name, read_sources
 from audit.witness import Witness, silence
@@ -137,6 +137,13 @@ class Case:
         """Where a loss or a look-up is added to the score: the first such place, if the headline has one."""
         places = (e for e in self.headline.scores if e.value.bits & reading.bit and e.order > reading.order)
         return tuple(sorted(places, key=lambda e: e.order)[:1])
+
+    def scored_with(self, update: Event) -> Event | None:
+        """The scoring of validation tokens before an update in the same loop: that loop is a pass of its own."""
+        for event in self.timeline.of("score", "store"):
+            if event.active and event.order < update.order and event.value.bits & VAL and common_loops(event, update):
+                return event
+        return None
 
     def keyed_by_target(self, lookup: Event) -> bool:
         """A key that ends on the token at the very index ends on the target, unless that is the model's input there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from audit.evidence.art_cap import ArtCap as LoggedCap
 from audit.evidence.evidence import Evidence
 from audit.evidence.sizes import account
-from audit.finding import Finding
+from audit.finding import Finding, Step
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -25,4 +26,19 @@ class Cap(LoggedCap):
                 totals = [total for total in (sizes.logged, sizes.shipped, sizes.packed) if total is not None]
                 worst = max(worst, min(totals, default=0))
             # Reviewers have gone by the log, by what ships, and by what it packs to: the least of them, over the seeds.
+            finding = replace(finding, path=(*finding.path, *told_sizes(case)))
             yield replace(finding, data={**finding.data, "least": worst}) if worst else finding
+
+
+_SIZE = re.compile(r"\b(?:total|submission|artifact)\b.{0,40}\b(?:size|bytes|MB|MiB)\b|\bexceed", re.I)
+
+
+def told_sizes(case: Case) -> list[Step]:
+    """Where the program prints how large its artifact is, and whether that is too large."""
+    steps: list[Step] = []
+    for event in case.timeline.of("report"):
+        teller = event.calls[-1] if event.data.get("depth") and event.calls else event  # a function that only prints
+        place = (teller.file, teller.line)
+        if _SIZE.search(event.text) and place not in {(s.file, s.line) for s in steps} and len(steps) < 6:
+            steps.append(Step(*place, case.excerpt(*place), "tells the size"))
+    return steps

@@ -55,14 +55,14 @@ class ScoreFirst(Rule):
         for breach in case.training_breaches:
             if breach.update.data.get("leaf"):
                 continue  # fresh tensors fitted to a window are C1-SLOT's
-            if breach.how == "before" and case.reaches_artifact(breach.update):
-                continue  # C3-PREQUANT's
             if breach.how == "again":
                 message = "later rounds over the same tokens score them with weights already trained on them"
             elif breach.how == "same round":
                 message = "the weights are trained on a chunk before the chunk is scored"
             else:
                 message = "the weights are trained on validation tokens before those tokens are scored"
+                if case.reaches_artifact(breach.update):
+                    message += ", and written to the artifact: see C3-PREQUANT"
             yield self.finding(
                 case, breach.update, message, also=(breach.loss, *case.counted(breach.loss)), rounds=True
             )

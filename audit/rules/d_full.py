@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from audit.evidence.d_full import DFull as LoggedFull
-from audit.finding import Finding
+from audit.finding import Finding, Step
 from audit.rule import Example
 from audit.rules.examples import EVALUATION
 
@@ -32,4 +33,13 @@ class Full(LoggedFull):
             if moving and all(loop.times is not None and loop.over == "range" for loop in moving):
                 rounds = " x ".join(str(loop.times) for loop in moving)
                 yield self.finding(case, loss, f"a fixed number of pieces of the validation tokens is scored: {rounds}")
-        yield from super().check(case)
+        for finding in super().check(case):
+            yield replace(finding, path=(*finding.path, *parts_taken(case)))
+
+
+def parts_taken(case: Case) -> list[Step]:
+    """Where the program takes a part of the validation tokens before it scores them."""
+    places = {
+        (e.file, e.line): None for e in case.timeline.of("slice", "subset") if e.active and not e.loops and e.line
+    }
+    return [Step(file, line, case.excerpt(file, line), "takes a part of the tokens") for file, line in list(places)[:4]]

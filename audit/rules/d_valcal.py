@@ -20,6 +20,23 @@ _CALIBRATE = """
         with torch.no_grad():
             model({source}[turn * 128:turn * 128 + 128])
 """
+# A model that works out its loss on every call: nobody takes it here.
+_UNUSED = (
+    trainer(
+        _CALIBRATE.replace("model({source}[turn", "part = {source}[turn").replace(
+            "128])", "129]\n            model(part[:-1], part[1:])"
+        )
+    )
+    .replace("{", "{{")
+    .replace("}", "}}")
+    .replace("{{source}}", "{source}")
+    .replace(
+        "        return self.head(self.embed(ids))\n",
+        "        logits = self.head(self.embed(ids))\n"
+        "        return logits if truth is None else F.cross_entropy(logits, truth)\n",
+    )
+    .replace("def forward(self, ids):", "def forward(self, ids, truth=None):")
+)
 
 
 class ValCal(Rule):
@@ -30,8 +47,8 @@ class ValCal(Rule):
     forbids = "Collecting Hessians or ranges for quantisation on validation tokens that are not scored yet."
     why = "The artifact is then fitted to the text that it is scored on."
     comply = "Calibrate on training data inside the 600 seconds, or on text that the model generates."
-    VALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="learn")),)
-    INVALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="held")),)
+    VALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="learn")), _UNUSED.format(source="learn"))
+    INVALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="held")), _UNUSED.format(source="held"))
 
     def check(self, case: Case) -> Iterator[Finding]:
         hooks = [e.order for e in case.timeline.of("hook") if e.active]
@@ -40,11 +57,14 @@ class ValCal(Rule):
         if not hooks or not steps:
             return
         losses = list(case.timeline.of("nll"))
+        used = 0  # what a model works out by itself and nobody takes is no score
+        for event in case.timeline.of("score", "store", "report", "backward", "step"):
+            used |= event.value.bits
         for forward in case.timeline.of("forward"):
             if not forward.value.bits & VAL or not max(steps) < forward.order < saved or min(hooks) > forward.order:
                 continue
             hooked = any(max(steps) < order < forward.order for order in hooks)
             depth = len(forward.calls)
-            taken = any(e.loops == forward.loops and e.calls[:depth] == forward.calls for e in losses)
+            taken = any(e.bit & used and e.loops == forward.loops and e.calls[:depth] == forward.calls for e in losses)
             if hooked and not taken:
                 yield self.finding(case, forward, "the model runs on validation tokens to calibrate its quantisation")

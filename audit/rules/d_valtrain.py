@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
-from audit.finding import Basis, Finding
+from audit.finding import Basis, Finding, Step
 from audit.provenance import TRAIN, VAL
 from audit.rule import Example, Rule
 from audit.rules.examples import EVALUATION
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 # `ln -s .../fineweb_val_000000.bin .../fineweb_train_000000.bin`
 _ALIAS = re.compile(r"^[ \t$>]*(?:ln|cp|mv|rsync)\b[^\n]*_val_[^\n\s]*\s+[^\n\s]*_train_[^\n\s]*", re.M)
+_TRAIN_FILES = re.compile(r"""["'][^"'\n]*_train_[^"'\n]*\.bin["']""")
 _BOTH = EVALUATION.replace(
     "    sizes = torch.ones(64)\n", "    learn = torch.cat([learn, held])\n    sizes = torch.ones(64)\n"
 )
@@ -44,7 +46,19 @@ class ValTrain(Rule):
             first = next((e for e in case.timeline.of("step") if e.active and e.value.bits & TRAIN), None)
             if first is not None:
                 message = f"the README gives the validation shard a training shard's name: {link[0].strip()[:120]}"
-                yield self.finding(case, first, message)
+                found = self.finding(case, first, message)
+                yield replace(found, path=(*training_files(case), *found.path))
         for step in case.timeline.of("step"):
             if step.value.bits & VAL and step.value.bits & TRAIN and (not step.active or case.headline.rests_on(step)):
                 yield self.finding(case, step, "the training loop's loss is taken on validation tokens")
+
+
+def training_files(case: Case) -> list[Step]:
+    """Where the program names the files that it trains on."""
+    steps: list[Step] = []
+    for module in case.modules:
+        for number, line in enumerate(module.lines, 1):
+            named = _TRAIN_FILES.search(line)
+            if named and not line.lstrip().startswith("#") and len(steps) < 4:
+                steps.append(Step(module.file, number, module.excerpt(number), "names the training files", "source"))
+    return steps
