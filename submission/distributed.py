@@ -40,7 +40,10 @@ def join_world() -> World:
             raise InputError(
                 "environment variable WORLD_SIZE", "a run started by torchrun", f"{size} and no MASTER_ADDR"
             )
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo", rank=rank, world_size=size)
+        on_gpu = device.type == "cuda"
+        dist.init_process_group(
+            "nccl" if on_gpu else "gloo", rank=rank, world_size=size, device_id=device if on_gpu else None
+        )
     return World(rank, size, device)
 
 

@@ -1,4 +1,12 @@
-"""Which parameter is trained by what: Muon for matrices, AdamW for tables and for scalars."""
+"""Which parameter is trained by what: Muon for matrices, AdamW for tables and for scalars.
+
+One GPU uses ``torch.optim.Muon``, whose update is the contest's but for two things it cannot do, for which ``Muon``
+stands here: share the matrices out over ranks (every rank would orthogonalise all of them), and iterate in float32
+(it always goes to bfloat16, in which a run on one CPU and a run on two would not be the same).
+
+Its momentum is a running mean, m B + (1 - m) g, the contest's a sum, m B + g. At a constant m one is a multiple of the
+other, and orthogonalising takes the multiple away; while m is warmed up, ``set_momentum`` keeps that so.
+"""
 
 from __future__ import annotations
 
@@ -30,11 +38,7 @@ def orthogonalise(matrices: Tensor, steps: int, eps: float = 1e-7) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Momentum, then orthogonalised updates, matrices of one shape at a time; ranks share the work.
-
-    Unlike ``torch.optim.Muon`` it splits the matrices over ranks and follows a momentum that changes between steps
-    as the contest's trainers do (sum of gradients, not their running mean).
-    """
+    """Momentum, then orthogonalised updates, matrices of one shape at a time; ranks share the work (PR 162)."""
 
     def __init__(self, parameters: list[Tensor], config: Config, world: World) -> None:
         defaults = {
@@ -89,18 +93,32 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_muon(parameters: list[Tensor], config: Config, world: World) -> torch.optim.Optimizer:
-    """``torch.optim.Muon`` (torch 2.9) where its update is the contest's: one rank, constant momentum."""
-    constant = config.muon_momentum_warmup_steps == 0
-    if constant and world.size == 1 and world.device.type == "cuda" and hasattr(torch.optim, "Muon"):
-        return torch.optim.Muon(
-            parameters,
-            lr=config.matrix_lr,
-            momentum=config.muon_momentum,
-            weight_decay=config.muon_wd,
-            ns_steps=config.muon_backend_steps,
-            adjust_lr_fn="original",
-        )
-    return Muon(parameters, config, world)
+    """``torch.optim.Muon`` (torch 2.9) on one GPU, else our own."""
+    if world.size > 1 or world.device.type != "cuda" or not hasattr(torch.optim, "Muon"):
+        return Muon(parameters, config, world)
+    return torch.optim.Muon(
+        parameters,
+        lr=config.matrix_lr,
+        momentum=config.muon_momentum,
+        weight_decay=config.muon_wd,
+        ns_steps=config.muon_backend_steps,
+        adjust_lr_fn="original",
+    )
+
+
+@torch.no_grad()
+def set_momentum(optimizer: torch.optim.Optimizer, momentum: float) -> None:
+    """Give Muon another momentum; the running means of ``torch.optim.Muon`` stay multiples of sums of gradients.
+
+    With T = (1 - m) B before the step, T (1 - m') / (1 - m) is (1 - m') B, and m' T + (1 - m') g = (1 - m') (m' B + g).
+    """
+    for group in optimizer.param_groups:
+        if not isinstance(optimizer, Muon) and group["momentum"] != momentum:
+            scale = (1.0 - momentum) / (1.0 - group["momentum"])
+            buffers = [optimizer.state[p]["momentum_buffer"] for p in group["params"] if optimizer.state.get(p)]
+            if buffers:
+                torch._foreach_mul_(buffers, scale)
+        group["momentum"] = momentum
 
 
 def parameter_groups(model: nn.Module, config: Config) -> tuple[list[Tensor], list[Tensor], list[Tensor]]:

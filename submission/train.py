@@ -19,10 +19,10 @@ from submission.distributed import World, average_gradients, barrier, largest
 from submission.evaluate.run import to_device
 from submission.model import GPT
 from submission.model.state import model_state
-from submission.optim import make_optimizers
+from submission.optim import make_optimizers, set_momentum
 from submission.quantize.gptq import collect_hessians
-from submission.quantize.penalty import crown_q, start_qat
-from submission.schedule import lr_scale, muon_momentum, repeats_at, time_limit
+from submission.quantize.penalty import crown_q, start_qat, stop_qat
+from submission.schedule import depth_phases, lr_scale, muon_momentum, repeats_at, time_limit
 
 Log = Callable[[str], None]
 Validate = Callable[[GPT], tuple[float, float]]
@@ -139,11 +139,10 @@ def _step(config: Config, training: Training, forward: Callable[..., Tensor], wo
         losses += loss.detach() * share
         (loss * share).backward()
     average_gradients(model.parameters(), world)
-    for name, optimizer in training.optimizers.items():
+    for optimizer in training.optimizers.values():
         for group in optimizer.param_groups:
             group["lr"] = group["base_lr"] * scale
-            if name == "matrices":
-                group["momentum"] = muon_momentum(config, training.step)
+    set_momentum(training.optimizers["matrices"], muon_momentum(config, training.step))
     if config.grad_clip_norm > 0:
         torch.nn.utils.clip_grad_norm_(model.parameters(), config.grad_clip_norm)
     for optimizer in training.optimizers.values():
@@ -153,15 +152,27 @@ def _step(config: Config, training: Training, forward: Callable[..., Tensor], wo
 
 
 def _warm_up(config: Config, training: Training, forward: Callable[..., Tensor], world: World, log: Log) -> None:
-    """Fill the compile caches with steps on training data, then put everything back as it was."""
-    weights = {name: weight.clone() for name, weight in model_state(training.model).items()}
+    """Fill the compile caches with steps on training data, then put everything back as it was.
+
+    The steps go through every depth that the run will have and, where it will round its weights, end with rounding:
+    otherwise training would stand still at each of these changes until the network is compiled anew.
+    """
+    model: GPT = training.model  # type: ignore[assignment]
+    weights = {name: weight.clone() for name, weight in model_state(model).items()}
     optimizers = {name: copy.deepcopy(o.state_dict()) for name, o in training.optimizers.items()}
     where = training.stream.state
+    depths = sorted({repeats for _, repeats in depth_phases(config)}) or [config.num_repeats]
+    stages = [(depth, False) for depth in depths] + [(depths[-1], True)] * bool(config.late_qat_threshold)
     for number in range(config.warmup_steps):
+        model.repeats, training.qat = stages[number * len(stages) // config.warmup_steps]
+        if training.qat:
+            start_qat(model, config)
         _step(config, training, forward, world, 1.0)
         log(f"warmup_step:{number + 1}/{config.warmup_steps}")
+    model.repeats, training.qat = config.num_repeats, False
+    stop_qat(model)
     with torch.no_grad():
-        for name, parameter in training.model.named_parameters():
+        for name, parameter in model.named_parameters():
             parameter.copy_(weights[name])
     for name, optimizer in training.optimizers.items():
         optimizer.load_state_dict(optimizers[name])

@@ -43,7 +43,7 @@ def gptq(
     w, h = w[:, order], h[order][:, order]
     factor, failed = torch.linalg.cholesky_ex(h)
     inverse = torch.diag(1.0 / h.diag().clamp_min(1e-6)) if bool(failed) else torch.cholesky_inverse(factor)
-    q = torch.zeros(rows, columns, dtype=torch.int8)
+    q = torch.zeros(rows, columns, dtype=torch.int8, device=w.device)
     for start in range(0, columns, block):
         stop = min(start + block, columns)
         part, inverse_part = w[:, start:stop].clone(), inverse[start:stop, start:stop]

@@ -24,6 +24,13 @@ def start_qat(model: nn.Module, config: Config) -> None:
         layer.qat_levels, layer.qat_clip = config.qat_levels, config.qat_clip
 
 
+def stop_qat(model: nn.Module) -> None:
+    """Train with the weights as they are again."""
+    for module in model.modules():
+        if isinstance(module, CastedLinear):
+            module.qat_levels = 0
+
+
 def crown_q(model: nn.Module, config: Config) -> Tensor:
     """lambda * mean(w^2 delta^2) / 12 summed over layers, delta the row's quantisation step (PRs 693, 700).
 

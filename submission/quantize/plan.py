@@ -71,10 +71,16 @@ def _store(config: Config, name: str, weight: Tensor, hessians: Mapping[str, Ten
     levels = int(digits)
     if config.uses_gptq and rule == "gptq":
         hessian = hessians.get(name.removesuffix(".weight"))
-        q, scale = search_matrix(weight, levels) if hessian is None else gptq(weight, hessian.cpu(), levels)
+        q, scale = search_matrix(weight, levels) if hessian is None else _gptq(weight, hessian, levels)
     else:
         q, scale = RULES[rule](weight, levels)
     return Stored(q.contiguous(), scale.contiguous(), levels)
+
+
+def _gptq(weight: Tensor, hessian: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """On the device of the Hessian: on a GPU it must end within the seconds kept back for it."""
+    q, scale = gptq(weight.to(hessian.device), hessian, levels)
+    return q.cpu(), scale.cpu()
 
 
 def prune(state: Mapping[str, Tensor], fraction: float) -> dict[str, Tensor]:

@@ -11,7 +11,7 @@ from submission.distributed import World
 from submission.model import GPT
 from submission.model.embeddings import SmearGate
 from submission.model.state import load_state, model_state
-from submission.optim import Muon, make_optimizers, orthogonalise, parameter_groups
+from submission.optim import Muon, make_optimizers, orthogonalise, parameter_groups, set_momentum
 from submission.quantize.penalty import crown_q, rounded_layers, start_qat
 from submission.quantize.plan import prune, quantise
 from submission.schedule import lr_scale, muon_momentum, repeats_at
@@ -85,18 +85,22 @@ def test_muon_takes_the_step_of_the_contests_formula(small):
 
 
 @pytest.mark.skipif(not hasattr(torch.optim, "Muon"), reason="torch before 2.9 has no Muon")
-def test_muon_agrees_with_torch_where_momentum_is_constant(small):
+@pytest.mark.parametrize("momenta", [(0.95, 0.95, 0.95, 0.95), (0.85, 0.9, 0.97, 0.99)])
+def test_muon_agrees_with_torch_also_while_momentum_grows(small, momenta):
     torch.manual_seed(1)
     ours, theirs = (torch.ones(6, 10).requires_grad_() for _ in range(2))
     mine = Muon([ours], small, ALONE)
     other = torch.optim.Muon(
         [theirs], lr=small.matrix_lr, momentum=small.muon_momentum, weight_decay=small.muon_wd, adjust_lr_fn="original"
     )
-    for _ in range(3):
+    for momentum in momenta:
         gradient = torch.randn(6, 10)
         ours.grad, theirs.grad = gradient.clone(), gradient.clone()
-        mine.step()
-        other.step()
+        for optimizer in (mine, other):
+            set_momentum(optimizer, momentum)
+            optimizer.step()
+    summed, mean = mine.state[ours]["momentum_buffer"], other.state[theirs]["momentum_buffer"]
+    assert torch.allclose((1 - momenta[-1]) * summed, mean, atol=1e-6)
     assert torch.allclose(ours, theirs, atol=2e-3)  # torch iterates in bfloat16
 
 
