@@ -151,4 +151,5 @@ def own_words(submission: SubmissionFolder) -> str:
         paragraphs = re.split(r"\n\s*\n", submission.readme_text)
     except InputError:
         return ""
-    return next((part.strip() for part in paragraphs if re.match(r"\s*[^\s#|>`<!\[-]", part)), "")
+    words = next((part.strip() for part in paragraphs if re.match(r"\s*[^\s#|>`<!\[-]", part)), "")
+    return re.sub(r"\*\*|__|`|(?<!\w)[*_](?=\w)|(?<=\w)[*_](?!\w)", "", words)  # the marks of emphasis and of code

@@ -6,8 +6,19 @@ import re
 from dataclasses import dataclass
 
 from audit.evidence.check import Status
+from audit.evidence.limits import Limits
 from reports import digest
 from reports.report import Report
+
+LEAST_SEEDS = Limits().seeds  # that a record needs
+# What must be shown for a score to stand: not known is not enough. Beside them, what may not even be in doubt.
+_NEEDED = {
+    "ART-CAP": ("artifact size", (Status.PASS, Status.WARN)),
+    "T-TRAIN": ("training time", (Status.PASS, Status.WARN)),
+    "M-BYTES": ("bytes per token", (Status.PASS,)),
+}
+_NON_RECORD = re.compile(r"non[-_ ]?record|unlimited", re.IGNORECASE)
+_DOUBTED = {"M-BYTES": "bytes per token", "E-CLAIM": "claim"}
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,7 @@ class Entry:
     words: str
     stands: bool
     why_not: str
+    place: str = ""  # the folder without the pull request that holds it
 
 
 def entry_of(report: Report, page: str) -> Entry:
@@ -50,7 +62,7 @@ def entry_of(report: Report, page: str) -> Entry:
         name=report.submission,
         author=(claims.author if claims else None) or "",
         date=_date(report, folder),
-        track="non-record" if re.search(r"non[-_]?record|unlimited", folder, re.IGNORECASE) else "record",
+        track="non-record" if _NON_RECORD.search(f"{folder} {report.submission}") else "record",
         verdict=report.verdict,
         claimed=digest.claimed_bpb(report),
         supported=supported,
@@ -62,6 +74,7 @@ def entry_of(report: Report, page: str) -> Entry:
         words=report.words,
         stands=not why_not,
         why_not=why_not,
+        place=re.sub(r"^\d{1,6}/", "", folder),
     )
 
 
@@ -93,10 +106,24 @@ def _why_not(report: Report, supported: float | None, doubt: str) -> str:
     failed = [check.name for check in report.checks if check.status is Status.FAIL]
     if failed:
         return "fails " + ", ".join(failed[:3])
-    return doubt if supported is None else ""
+    if supported is None:
+        return doubt
+    found = {(check.rule, check.status) for check in report.checks}
+    for rule, (name, enough) in _NEEDED.items():
+        if not any((rule, status) in found for status in enough):
+            return f"{name} not shown"
+    for rule, name in _DOUBTED.items():
+        if (rule, Status.WARN) in found:
+            return f"{name} in doubt"
+    runs = len(digest.seed_rows(report))
+    return f"{runs} of {LEAST_SEEDS} seeds" if runs < LEAST_SEEDS else ""
 
 
 def leaderboard(entries: list[Entry]) -> list[Entry]:
-    """The record-track entries that stand, the best first."""
+    """The record-track entries that stand, the best first; a folder that several pull requests carry counts once."""
     standing = [entry for entry in entries if entry.stands and entry.track == "record" and entry.supported is not None]
-    return sorted(standing, key=lambda entry: (entry.supported, entry.date, entry.name))
+    standing.sort(key=lambda entry: (entry.supported, entry.date, entry.pull or 0, entry.name))
+    first: dict[tuple[str, float | None], Entry] = {}
+    for entry in standing:
+        first.setdefault((entry.place, entry.supported), entry)
+    return list(first.values())

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from reports import digest, html
-from reports.entries import Entry, entry_of, leaderboard
+from reports.entries import LEAST_SEEDS, Entry, entry_of, leaderboard
 from reports.report import Report, generator
 from reports.write import write_text
 
@@ -21,7 +21,7 @@ def write_site(
     title: str = "Submissions",
     progress: Callable[[], None] | None = None,
 ) -> Path:
-    """Write index.html and pages/*.html into ``out`` (made if missing); gives the index's path.
+    """Write index.html, leaderboard.html and pages/*.html into ``out`` (made if missing); gives the index's path.
 
     Reports are taken one at a time: a corpus of thousands need not fit into memory.
     """
@@ -35,6 +35,7 @@ def write_site(
         entries.append(entry_of(report, page))
         if progress is not None:
             progress()
+    write_text(out / "leaderboard.html", render_leaderboard(entries))
     return write_text(out / "index.html", render_index(entries, title))
 
 
@@ -58,7 +59,7 @@ def _slug_again(slug: str, taken: Counter[str]) -> str:
 
 
 def render_index(entries: list[Entry], title: str = "Submissions") -> str:
-    """The table of all entries with its filters, and the leaderboard; works from a file, without a network."""
+    """The table of all entries with its filters; works from a file, without a network."""
     entries = sorted(entries, key=lambda entry: (-(entry.pull or 0), entry.name))
     verdicts = Counter(entry.verdict for entry in entries)
     rules = Counter(rule for entry in entries for rule in entry.rules)
@@ -76,4 +77,16 @@ def render_index(entries: list[Entry], title: str = "Submissions") -> str:
         cap=digest.CAP_BYTES,
         cap_seconds=digest.CAP_SECONDS,
         slack_seconds=digest.SLACK_SECONDS,
+    )
+
+
+def render_leaderboard(entries: list[Entry]) -> str:
+    """The entries that would stand, the best first."""
+    return html.page(
+        "leaderboard.html.j2",
+        script="site.js",
+        entries=entries,
+        board=leaderboard(entries),
+        least_seeds=LEAST_SEEDS,
+        generated_by=generator(),
     )

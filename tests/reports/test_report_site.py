@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from audit.evidence.check import Check, Status
 from audit.finding import AuditResult, Basis
 from golfproof.app import app
 from reports import html, site
+from reports.collect import own_words
 from reports.entries import Entry, entry_of, leaderboard
 from reports.report import Report, to_json
 from reports.results import corpus_records, read_results, report_of
 from reproduce.errors import InputError
+from reproduce.folder import open_folder
 
 
 def standing(report: Report, **changes: Any) -> Report:
@@ -31,7 +34,11 @@ def standing(report: Report, **changes: Any) -> Report:
     assert report.audit is not None
     assert report.claims is not None
     clean = replace(report.audit, verdict="clean", findings=(), reasons=())
-    held = tuple(check for check in report.checks if check.status is Status.PASS)
+    held = (
+        *(check for check in report.checks if check.status is Status.PASS),
+        Check("training time", "600 s", "599.4 s", Status.PASS, rule="T-TRAIN"),
+        Check("bytes per token", "2.436", "2.436", Status.PASS, rule="M-BYTES"),
+    )
     return replace(report, audit=clean, checks=held, probes=(), folder="1384/track_10min_16mb/2026-04-05_x", **changes)
 
 
@@ -54,6 +61,7 @@ def made(number: int, **changes: Any) -> Entry:
         "words": "a mixer" if number % 4 == 0 else "",
         "stands": number % 3 == 0,
         "why_not": "",
+        "place": f"track/{number}",
     }
     return Entry(**(fields | changes))
 
@@ -81,6 +89,39 @@ def test_what_is_in_the_way_of_an_entry(report: Report) -> None:
     assert entry_of(claimed, "p.html").why_not == "claims 1.100000, its logs say 1.144067"
     assert entry_of(claimed, "p.html").supported is None
     assert entry_of(replace(good, seeds=None), "p.html").why_not == "no log with a score"
+
+
+@pytest.mark.parametrize(
+    ("rule", "status", "why"),
+    [
+        ("ART-CAP", None, "artifact size not shown"),
+        ("T-TRAIN", Status.UNCHECKED, "training time not shown"),
+        ("M-BYTES", Status.UNCHECKED, "bytes per token not shown"),
+        ("M-BYTES", Status.WARN, "bytes per token not shown"),
+        ("T-TRAIN", Status.WARN, ""),
+        ("T-EVAL", Status.UNCHECKED, ""),
+        ("E-CLAIM", Status.WARN, "claim in doubt"),
+    ],
+)
+def test_what_is_not_shown_does_not_stand(report: Report, rule: str, status: Status | None, why: str) -> None:
+    good = standing(report)
+    checks = [check for check in good.checks if check.rule != rule]
+    if status is not None:
+        checks.append(Check("x", "", "", status, rule=rule))
+    assert entry_of(replace(good, checks=tuple(checks)), "p.html").why_not == why
+
+
+def test_a_folder_that_later_pull_requests_carry_along_is_ranked_once() -> None:
+    twice = [made(number, stands=True, supported=1.1, place="track/x", date="2026-04-01") for number in (9, 7)]
+    other = made(8, stands=True, supported=1.1, place="track/y", date="2026-04-01")
+    assert [entry.pull for entry in leaderboard([*twice, other])] == [7, 8]
+
+
+def test_a_score_of_fewer_seeds_than_a_record_needs_does_not_stand(report: Report) -> None:
+    assert report.seeds is not None and report.seeds.summary is not None and report.claims is not None
+    two = replace(report.seeds, runs=report.seeds.runs[:2])
+    said = replace(report.claims, val_bpb=report.seeds.summary.mean, seeds=())
+    assert entry_of(standing(replace(report, seeds=two, claims=said)), "p.html").why_not == "2 of 3 seeds"
 
 
 def test_the_leaderboard_ranks_what_stands_on_the_record_track() -> None:
@@ -118,6 +159,10 @@ def test_hostile_text_stays_text_and_inside_the_folder(report: Report, tmp_path:
     harmless = replace(poisoned(report, "x"), folder="x", words="x" if text else "")
     if text:
         assert skeleton(index.read_text()) == skeleton(site.render_index([entry_of(harmless, "pages/x.html")]))
+        board = [
+            site.render_leaderboard([made(1, name=name, author=name, date=name, stands=True)]) for name in (text, "x")
+        ]
+        assert skeleton(board[0]) == skeleton(board[1])
 
 
 def test_results_are_read_from_a_folder_of_reports(report: Report, tmp_path: Path) -> None:
@@ -198,11 +243,11 @@ def corpus(place: Path) -> Path:
         (folder / "README.md").write_text("# Ours\n")
         (folder / "requirements.txt").write_text("torch\n")
         for seed in (1, 2, 3):
-            score = 1.3 if number == 3 else 1.2
+            score = (1.3 if number == 3 else 1.2) + (seed - 2) / 1000
             (folder / f"train_seed{seed}.log").write_text(
                 f"seed:{seed}\nworld_size:8\nstep:10/10 train_loss:2.0 train_time:1000ms step_avg:100.00ms\n"
                 "Total submission size int8+zlib: 15900000 bytes\n"
-                f"final_int8_zlib_roundtrip_exact val_loss:{2.43602 * 0.693147 * score:.6f} val_bpb:{score}\n"
+                f"final_int8_zlib_roundtrip_exact val_loss:{2.43602 * math.log(2) * score:.8f} val_bpb:{score:.8f}\n"
             )
     (place / "3" / "track_10min_16mb" / "2026-04-01_ours" / "train_gpt.py").write_bytes(b"\x00\x01 no program")
     return place
@@ -217,7 +262,14 @@ def made_by(tmp_path: Path, *words: str) -> str:
 def test_the_command_audits_a_folder_of_submissions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     text = outline(made_by(tmp_path, str(corpus(tmp_path / "corpus")))).text
-    for expected in ("Ours 1", "Ours 2", "#1", "1.2000", "In my words.", "1 would stand on the record track."):
+    for expected in (
+        "Ours 1",
+        "Ours 2",
+        "#1",
+        "1.2000",
+        "In my words.",
+        "1 would stand on the record track: the leaderboard.",
+    ):
         assert expected in text
     assert len(list((tmp_path / "site" / "pages").iterdir())) == 3
 
@@ -233,6 +285,12 @@ def test_lines_of_a_corpus_audit_make_the_same_site_as_the_folder(
     board = [entry.pull for entry in leaderboard(entries_in(tmp_path / "results.jsonl"))]
     assert board == [1]
     assert made_by(tmp_path, str(tmp_path / "results.jsonl")) == made_by(tmp_path, str(place))
+
+
+def test_the_readmes_first_words_are_kept_without_their_marks(tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text("print(1)\n")
+    (tmp_path / "README.md").write_text("# Title\n\n**val_bpb = 1.05** with `snake_case` and _care_, 2 * 3\n\nMore.\n")
+    assert own_words(open_folder(tmp_path)) == "val_bpb = 1.05 with snake_case and care, 2 * 3"
 
 
 def entries_in(path: Path) -> list[Entry]:
@@ -272,10 +330,13 @@ def type_text(browser: Page, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("make", [site.render_index, site.render_leaderboard], ids=["index", "leaderboard"])
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-def test_the_index_is_quiet_offline_and_accessible(browser: Page, tmp_path: Path, dark: bool) -> None:
+def test_a_page_of_the_site_is_quiet_offline_and_accessible(
+    browser: Page, tmp_path: Path, dark: bool, make: Callable[[list[Entry]], str]
+) -> None:
     path = tmp_path / "index.html"
-    path.write_text(site.render_index([made(number) for number in range(1, 20)]), encoding="utf-8")
+    path.write_text(make([made(number) for number in range(1, 20)]), encoding="utf-8")
     browser.open(path, dark=dark)
     assert browser.console() == []
     assert browser.requests() == [path.as_uri()]
@@ -336,8 +397,9 @@ def test_a_header_sorts_both_ways_and_says_so(browser: Page, index: Path) -> Non
 
 def test_without_a_script_every_row_is_there() -> None:
     page = site.render_index([made(number) for number in range(1, 301)])
+    assert "leaderboard.html" in page
     assert f"<noscript><style>{html.WITHOUT_SCRIPT}</style></noscript>" in page
-    assert page.count('<th scope="row"><a href="pages/') == 300 + len(leaderboard([made(n) for n in range(1, 301)]))
+    assert page.count('<th scope="row"><a href="pages/') == 300
 
 
 def test_results_without_scores_do_not_say_that_none_would_stand(report: Report) -> None:
