@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reproduce.errors import InputError
 from reproduce.markdown_tables import Table, tables
+from reproduce.readme_claims import Said, beside, headline
 
 if TYPE_CHECKING:
     from reproduce.folder import SubmissionFolder
@@ -31,6 +32,11 @@ class Figure:
     def slack(self) -> float:
         """Half a unit of the last decimal, and a hair for binary fractions: how far rounding can have moved it."""
         return 0.5 * 10.0**-self.decimals * 1.000001
+
+    @property
+    def file(self) -> str:
+        """The file's name."""
+        return "README.md" if self.where.startswith("README") else "submission.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,8 @@ class Claims:
     author: str | None = None
     date: str | None = None
     track: str | None = None
-    hardware: str | None = None
+    hardware: str | None = None  # as written
+    hardware_where: str = ""
     val_bpb: float | None = None  # bits per byte, the mean over seeds where several are claimed
     val_loss: float | None = None  # nats per token
     std: float | None = None  # of val_bpb over seeds
@@ -70,7 +77,8 @@ class Claims:
     bytes_code: int | None = None
     train_seconds: float | None = None
     eval_seconds: float | None = None
-    figures: dict[str, Figure] = field(default_factory=dict)  # field name -> the figure with its decimals and place
+    # Field name -> the figure with its decimals and place; "readme_bytes" is a size that the README gives the artifact.
+    figures: dict[str, Figure] = field(default_factory=dict)
     unread: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -93,6 +101,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     ),
     "bytes_model": (
         "bytes_model", "model_bytes", "bytes_model_compressed", "compressed_model_bytes", "model_size_bytes",
+        "compressed_size_bytes",
     ),
     "bytes_code": ("bytes_code", "code_bytes", "code_size_bytes", "bytes_code_counted"),
     "train_seconds": (
@@ -151,7 +160,7 @@ def read_claims(folder: SubmissionFolder) -> Claims:
         text = folder.readme_text
     except InputError as error:
         return replace(claims, warnings=(*claims.warnings, str(error)))
-    return _with_readme(claims, text)
+    return _with_readme_figures(_with_readme(_with_readme_score(claims, metadata, text), text), text)
 
 
 class _Reader:
@@ -297,6 +306,7 @@ class _Reader:
         numbers: dict[str, Any] = {k: int(f.value) if k in whole else f.value for k, f in figures.items()}
         return Claims(
             path=self.path,
+            hardware_where="submission.json" if "hardware" in self.texts else "",
             seeds=tuple(self.seeds.values()),
             seed_list=tuple(dict.fromkeys(self.listed)),
             figures=figures,
@@ -379,3 +389,34 @@ def _with_readme(claims: Claims, text: str) -> Claims:
                 )
                 return replace(claims, seeds=seeds, warnings=tuple(warnings))
     return replace(claims, warnings=tuple(warnings))
+
+
+def _with_readme_score(claims: Claims, metadata: dict[str, object], text: str) -> Claims:
+    """Add the README's score where submission.json has no key for one: a null there says that there is none."""
+    if claims.val_bpb is not None or any("bpb" in str(key).lower() for key in metadata):
+        return claims
+    said = headline(text)
+    return _with(claims, "val_bpb", said) if said else claims
+
+
+def _with_readme_figures(claims: Claims, text: str) -> Claims:
+    """Add what the README says beside the claimed score, where submission.json says nothing of it."""
+    if claims.val_bpb is None:
+        return claims
+    warnings = list(claims.warnings)
+    found = beside(text, claims.val_bpb, warnings)
+    claims = replace(claims, warnings=tuple(dict.fromkeys(warnings)))
+    if claims.bytes_total is None and found.bytes_total is not None:  # of one seed, or of their mean: not the largest
+        figure = Figure(found.bytes_total.value, found.bytes_total.decimals, f"README.md line {found.bytes_total.line}")
+        claims = replace(claims, figures={**claims.figures, "readme_bytes": figure})
+    if claims.train_seconds is None and found.train_seconds is not None:
+        claims = _with(claims, "train_seconds", found.train_seconds)
+    if claims.hardware is None and found.hardware is not None:
+        claims = replace(claims, hardware=found.hardware[:500], hardware_where=f"README.md line {found.hardware_line}")
+    return claims
+
+
+def _with(claims: Claims, name: str, said: Said) -> Claims:
+    figure = Figure(said.value, said.decimals, f"README.md line {said.line}")
+    changes: dict[str, Any] = {"figures": {**claims.figures, name: figure}, name: said.value}
+    return replace(claims, **changes)
