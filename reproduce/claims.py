@@ -38,6 +38,12 @@ class Figure:
         """The file's name."""
         return "README.md" if self.where.startswith("README") else "submission.json"
 
+    @property
+    def line(self) -> int | None:
+        """The file's line (1-based), where it is known."""
+        found = re.search(r" line (\d+)$", self.where)
+        return int(found[1]) if found else None
+
 
 @dataclass(frozen=True)
 class SeedClaim:

@@ -7,7 +7,7 @@ import re
 
 from reproduce import logfigures as figures
 from reproduce.artifact_sizes import code_size, model_size, total_size
-from reproduce.headline import choose
+from reproduce.headline import choose, is_diagnostic
 from reproduce.runlog import Event, Metric, RunLog, Size, Step
 
 KEPT = 2000  # metrics, events, settings and curve points kept of a run; a curve longer than this is thinned
@@ -339,10 +339,10 @@ class RunReader:
 
 
 def _evaluation_seconds(metrics: list[Metric]) -> float | None:
-    """Seconds of all evaluations of the run; one that is printed twice counts once."""
+    """Seconds of all evaluations that may be the score's; one that is printed twice counts once."""
     counted: list[Metric] = []
     for metric in metrics:
-        if metric.seconds is None or metric.val_bpb is None:
+        if metric.seconds is None or metric.val_bpb is None or is_diagnostic(metric.stage):
             continue
         if not any(
             abs(c.val_bpb - metric.val_bpb) <= 0.5000001 * 10 ** -min(c.digits, metric.digits)

@@ -68,7 +68,7 @@ class RunLog:
     steps: int | None = None
     step_seconds: float | None = None
     train_seconds: float | None = None
-    eval_seconds: float | None = None  # the sum over stages, seconds
+    eval_seconds: float | None = None  # the sum over stages that are no diagnostics, seconds
     metrics: tuple[Metric, ...] = ()
     headline: Metric | None = None
     headline_why: str = ""

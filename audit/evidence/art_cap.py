@@ -21,6 +21,7 @@ Serialized model int6+zstd: {model} bytes
 Total submission size int6+zstd: {total} bytes
 final_roundtrip_exact val_loss:2.00000000 val_bpb:1.18450000
 """
+CHECKPOINT = 3  # times the cap: a claim of so much may be of the weights before compression
 
 
 class ArtCap(EvidenceRule):
@@ -39,6 +40,11 @@ class ArtCap(EvidenceRule):
     INVALID: ClassVar[tuple[Example, ...]] = (
         {"train_gpt.py": "import torch\n", "train_seed1.log": _LOG.format(model=15_960_000, total=16_010_000)},
         {"train_gpt.py": "import torch\n", "submission.json": '{"bytes_total": 16000001, "val_bpb": 1.2}'},
+        {
+            "train_gpt.py": "import torch\n",
+            "submission.json": '{"val_bpb": 1.1826}',
+            "README.md": "| Run | val_bpb | Artifact |\n|--|--|--|\n| a | 1.2101 | 14.1MB |\n| b | 1.1826 | 17.3MB |\n",
+        },
     )
 
     def weigh(self, evidence: Evidence) -> Iterator[Check]:
@@ -78,17 +84,22 @@ class ArtCap(EvidenceRule):
                 limit=limit, file=evidence.place(run), at=at, bytes=most,
             )  # fmt: skip
             return
-        claimed = evidence.claims.bytes_total
-        figure = evidence.claims.figures.get("bytes_total")
-        if claimed is not None and figure is not None:
-            over = claimed > cap
+        figure = evidence.claims.figures.get("bytes_total") or evidence.claims.figures.get("readme_bytes")
+        alone = evidence.claims.figures.get("bytes_model")
+        if alone is not None and "compressed" in alone.where and alone.value - alone.slack > cap:
+            figure = alone
+        if figure is not None:
+            claimed = round(figure.value)
+            over = claimed - figure.slack > cap
+            checkpoint = claimed > CHECKPOINT * cap
             yield self.line(
-                # A claim under the cap is not evidence; one over it is an admission.
-                Status.FAIL if over else Status.UNCHECKED,
+                # A claim under the cap is not evidence; one over it is an admission, where it is of the artifact.
+                (Status.WARN if checkpoint else Status.FAIL) if over else Status.UNCHECKED,
                 f"{claimed:,} bytes claimed, no log gives a total",
                 f"{figure.where} claims {claimed:,} bytes, {claimed - cap:,} over the cap" if over else "",
                 limit=limit,
-                file="submission.json" if evidence.folder.metadata_path else "",
+                file=figure.file,
+                at=figure.line,
                 evidence=figure.where,
                 bytes=claimed,
             )

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from audit.finding import Certainty, Severity
+
 _FILE = re.compile(r"(?P<file>[^\s:]+\.[A-Za-z0-9]+)(?::? line (?P<line>\d+)\b)?")
 
 
@@ -33,6 +35,8 @@ class Check:
     file: str = ""
     line: int | None = None
     data: dict[str, object] = field(default_factory=dict)
+    severity: Severity | None = None  # of a failure; None: the rule's own
+    certainty: Certainty | None = None
 
     @property
     def place(self) -> tuple[str, int | None]:

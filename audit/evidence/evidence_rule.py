@@ -47,7 +47,7 @@ class EvidenceRule(Rule):
         """The lines that failed, as findings."""
         for line in self.lines(evidence):
             if line.status is Status.FAIL:
-                severity, certainty = self.severity, self.certainty
+                severity, certainty = line.severity or self.severity, line.certainty or self.certainty
             elif line.status is Status.WARN:
                 severity = Severity.WARNING if self.severity is Severity.ERROR else self.severity
                 certainty = Certainty.MEDIUM if self.certainty is Certainty.HIGH else self.certainty
@@ -70,9 +70,11 @@ class EvidenceRule(Rule):
 
     def line(
         self, status: Status, actual: str, message: str = "", *, name: str = "", limit: str = "", evidence: str = "",
-        file: str = "", at: int | None = None, **data: object,
+        file: str = "", at: int | None = None, severity: Severity | None = None, certainty: Certainty | None = None,
+        **data: object,
     ) -> Check:  # fmt: skip
-        """One gate line of this rule."""
+        """One gate line of this rule; a failure has the rule's severity and certainty, or its own."""
         return Check(
-            name or self.title, limit or self.limit, actual, status, evidence or file, self.id, message, file, at, data
-        )
+            name or self.title, limit or self.limit, actual, status, evidence or file, self.id, message, file, at, data,
+            severity, certainty,
+        )  # fmt: skip

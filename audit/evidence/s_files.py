@@ -8,7 +8,7 @@ from typing import ClassVar
 from audit.evidence.check import Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
-from audit.finding import Basis, Severity
+from audit.finding import Basis, Certainty, Severity
 from audit.rule import Example
 
 _ALL = {
@@ -28,7 +28,7 @@ class SFiles(EvidenceRule):
     basis = Basis.RULING
     reference = "README; #15, #496, #529, #639, #656, #1204, #2013, #2103"
     forbids = "A submission without README.md, submission.json, training logs or the trainer."
-    why = "Reviewers can only judge what is in the folder."
+    why = "Reviewers can only judge what is in the folder: a record that is claimed without a log asks for a reader."
     comply = "Put README.md, submission.json, one log a seed and train_gpt.py into the record's folder."
     VALID: ClassVar[tuple[Example, ...]] = (_ALL,)
     INVALID: ClassVar[tuple[Example, ...]] = (
@@ -51,11 +51,16 @@ class SFiles(EvidenceRule):
             return
         there = (folder.metadata_path, folder.readme, folder.trainer, *folder.logs)
         shown = next((folder.relative(path) for path in there if path is not None), "")
+        # A record's score that no log supports cannot be judged at all; what else is missing can be asked for.
+        unsupported = not folder.logs and not evidence.non_record and evidence.claims.val_bpb is not None
+        claimed = f", which claims a record of {evidence.claims.val_bpb} bits per byte" if unsupported else ""
         yield self.line(
             Status.FAIL if missing else Status.UNCHECKED if not evidence.runs else Status.PASS,
             "missing: " + ", ".join(missing) if missing else "all there",
-            "the folder has no " + " and no ".join(missing) if missing else "",
+            "the folder has no " + " and no ".join(missing) + claimed if missing else "",
             limit=", ".join(parts),
             file=shown if missing else "",
+            severity=Severity.ERROR if unsupported else None,
+            certainty=Certainty.MEDIUM if unsupported else None,
             missing=missing,
         )

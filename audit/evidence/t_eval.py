@@ -8,6 +8,7 @@ from typing import ClassVar
 from audit.evidence.check import Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
+from audit.evidence.machine import weigh_seconds
 from audit.finding import Basis
 from audit.rule import Example
 from reproduce.runlog import RunLog
@@ -53,10 +54,12 @@ class TEval(EvidenceRule):
             return
         claimed = evidence.claims.eval_seconds
         if claimed is not None and budget + 5 < claimed < 36_000:
+            status, machine = weigh_seconds(evidence, claimed, budget + 5, None)
+            where = evidence.claims.figures["eval_seconds"].where
             yield self.line(
-                Status.FAIL,
+                status,
                 f"{claimed:.1f} s claimed",
-                f"{evidence.claims.figures['eval_seconds'].where} says that evaluation takes {claimed:.1f} s",
+                f"{where} says that evaluation takes {claimed:.1f} s" + (machine and f" ({machine})"),
                 limit=limit,
                 file="submission.json",
                 seconds=claimed,
@@ -67,11 +70,11 @@ class TEval(EvidenceRule):
             run, longest = max(headline, key=lambda item: item[1])
             if longest > budget:
                 stage = run.headline.stage if run.headline else ""
+                status, machine = weigh_seconds(evidence, longest, budget, run)
                 yield self.line(
-                    # A slower machine's seconds are not those of the budget.
-                    Status.WARN if elsewhere(run, evidence) else Status.FAIL,
+                    status,
                     f"{longest:.1f} s for {stage}",
-                    f"{evidence.name(run)}: {stage} took {longest:.1f} s",
+                    f"{evidence.name(run)}: {stage} took {longest:.1f} s" + (machine and f" ({machine})"),
                     limit=limit,
                     file=evidence.place(run),
                     at=run.headline.line if run.headline else None,
@@ -88,12 +91,6 @@ class TEval(EvidenceRule):
             file=evidence.place(summed_run),
             seconds=summed,
         )
-
-
-def elsewhere(run: RunLog, evidence: Evidence) -> bool:
-    """Say whether a run was surely not timed on the contest's machine, by what its log tells of it."""
-    fewer = run.world_size is not None and run.world_size < evidence.limits.world_size
-    return fewer and (run.train_seconds or 0.0) > 2 * evidence.limits.train_seconds
 
 
 def adapting(run: RunLog) -> float:

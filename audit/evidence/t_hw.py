@@ -10,6 +10,7 @@ from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
 from audit.finding import Basis, Certainty, Severity
 from audit.rule import Example
+from reproduce.machine_names import machine_in
 
 _LOG = """\
 |   0  NVIDIA {gpu}          On  |   00000000:05:00.0 Off |                    0 |
@@ -36,6 +37,8 @@ class THw(EvidenceRule):
     INVALID: ClassVar[tuple[Example, ...]] = (
         {"train_gpt.py": "import torch\n", "train.log": _LOG.format(gpu="H100 80GB HBM3", world=4)},
         {"train_gpt.py": "import torch\n", "train.log": _LOG.format(gpu="A100-SXM4-80GB", world=8)},
+        {"train_gpt.py": "import torch\n", "submission.json": '{"val_bpb": 1.2, "hardware": "1x RTX 4090"}'},
+        {"train_gpt.py": "import torch\n", "README.md": "**val_bpb: 1.2000** (a single H100, expected on 8xH100)\n"},
     )
 
     def weigh(self, evidence: Evidence) -> Iterator[Check]:
@@ -57,6 +60,20 @@ class THw(EvidenceRule):
                     file=evidence.place(run),
                     world_size=run.world_size,
                     gpu=run.gpu,
+                )
+                return
+        claimed = machine_in(evidence.claims.hardware or "")
+        if claimed is not None and not any(run.world_size for run in evidence.reported):
+            fewer = claimed.count is not None and claimed.count != wanted
+            if fewer or not claimed.is_h100:
+                where = evidence.claims.hardware_where
+                yield self.line(
+                    Status.WARN,
+                    f"{claimed} claimed",
+                    f"{where} says that the score was measured on {claimed}",
+                    limit=limit,
+                    file="README.md" if where.startswith("README") else "submission.json",
+                    evidence=where,
                 )
                 return
         known = [run for run in evidence.reported if run.world_size == wanted]
