@@ -10,15 +10,26 @@ from typing import ClassVar
 from audit.evidence.check import Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
+from audit.evidence.written_logs import clock_back, odd_pair, shared_lines
 from audit.finding import Basis, Severity
 from audit.rule import Example
 from reproduce.claims import Figure, SeedClaim
 from reproduce.runlog import Metric, RunLog
 from reproduce.statistics import summarise
 
-_LOG = "seed:{seed}\nstep:9/9 train_loss:2.0 train_time:9ms\nfinal_exact val_loss:2.00000000 val_bpb:{score:.8f}\n"
-_THREE = {f"train_seed{s}.log": _LOG.format(seed=s, score=v) for s, v in ((1, 1.1), (2, 1.104), (3, 1.111))}
+_LOG = "seed:{seed}\nstep:9/9 train_loss:2.0 train_time:9ms\nfinal_exact val_loss:{loss:.8f} val_bpb:{score:.8f}\n"
+
+
+def _log(seed: int, score: float) -> str:
+    return _LOG.format(seed=seed, score=score, loss=1.7 * score)
+
+
+_THREE = {f"train_seed{s}.log": _log(s, v) for s, v in ((1, 1.1), (2, 1.104), (3, 1.111))}
 _CODE = {"train_gpt.py": "import torch\n"}
+_STEPS = "".join(f"step:{at}00/2000 train_loss:2.{at:02d}13 train_time:{at}0041ms\n" for at in range(1, 13))
+_COPY = {
+    f"train_seed{s}.log": _log(s, v).replace("step:9/9", _STEPS + "step:2000/2000") for s, v in ((1, 1.1), (2, 1.104))
+}
 HAIR = 1e-4  # bits per byte: a last digit wrong
 
 
@@ -30,7 +41,10 @@ class EClaim(EvidenceRule):
     severity = Severity.WARNING
     basis = Basis.RULING
     reference = "#1981, #2124, #2139, #61; #745 states a std of 0.0067 where its seeds give 0.0069"
-    forbids = "A score, a seed's score or a standard deviation that the logs and the listed seeds do not give."
+    forbids = (
+        "A score, a seed's score or a standard deviation that the logs and the listed seeds do not give; a log that no "
+        "run wrote: an edited copy of another seed's, or one whose clock runs back."
+    )
     why = "Reviewers decide by the numbers of submission.json and README; only the logs show that they were measured."
     comply = "Copy each seed's final line into submission.json, and compute mean and sample std from those."
     VALID: ClassVar[tuple[Example, ...]] = (
@@ -46,6 +60,7 @@ class EClaim(EvidenceRule):
             "train.log": "seed:1\nfinal_exact val_loss:2.0 val_bpb:1.10000000\nTraceback (most recent call last):\n"
             '  File "train_gpt.py", line 9, in main\nRuntimeError: out of luck\n',
         },
+        {**_CODE, **_COPY},
     )
 
     def weigh(self, evidence: Evidence) -> Iterator[Check]:
@@ -53,6 +68,7 @@ class EClaim(EvidenceRule):
         yield self._spread(evidence)
         yield from self._seeds(evidence)
         yield self._end(evidence)
+        yield self._written(evidence)
 
     # -- the score --------------------------------------------------------------------------------------------------
 
@@ -90,10 +106,13 @@ class EClaim(EvidenceRule):
         # A claim worse than the logs, or one off by a hair, deceives nobody: a reader decides.
         gain = (mean if mean is not None else best) - claimed.value
         return self.line(
-            Status.FAIL if gain > HAIR else Status.WARN,
+            # A score that only a README's text gives may have been read wrong.
+            Status.FAIL
+            if gain > HAIR and claimed.file == "submission.json" and not _within_a_hair(scored, claimed.value)
+            else Status.WARN,
             shown,
             f"no log and no mean of the logs gives the claimed {claimed.value}: {shown}",
-            name=name, limit=limit, evidence=claimed.where, file="submission.json", claimed=claimed.value, mean=mean,
+            name=name, limit=limit, evidence=claimed.where, file=claimed.file, claimed=claimed.value, mean=mean,
         )  # fmt: skip
 
     # -- the spread -------------------------------------------------------------------------------------------------
@@ -129,6 +148,8 @@ class EClaim(EvidenceRule):
     # -- each seed --------------------------------------------------------------------------------------------------
 
     def _seeds(self, evidence: Evidence) -> Iterator[Check]:
+        score = evidence.claims.figures.get("val_bpb")
+        sure = score is None or score.file == "submission.json"  # a README's text alone may have been read wrong
         for claim in evidence.claims.seeds:
             if claim.seed is None or claim.val_bpb is None:
                 continue
@@ -162,8 +183,9 @@ class EClaim(EvidenceRule):
             early = next((step for step in run.curve if _near(step.val_bpb, claim)), None)
             if early is not None:
                 hint = f"; {early.val_bpb} is its validation at step {early.step}, before quantisation"
+            explained = other is not None or early is not None or _within_a_hair(runs, claim.val_bpb)
             yield self.line(
-                Status.FAIL if other is None and early is None and shown - claim.val_bpb > HAIR else Status.WARN,
+                Status.FAIL if sure and not explained and shown - claim.val_bpb > HAIR else Status.WARN,
                 f"{shown} in {evidence.place(run)}",
                 f"seed {claim.seed}: {claim.val_bpb} is claimed, its log ends with {shown}{hint}",
                 name=name, limit=limit, file=evidence.place(run), at=run.headline.line if run.headline else None,
@@ -188,6 +210,46 @@ class EClaim(EvidenceRule):
             f"the log of {evidence.name(run)} reports a failure: {run.failures[0]}",
             name=name, limit=limit, file=evidence.place(run), failures=list(run.failures),
         )  # fmt: skip
+
+    # -- logs as runs write them ------------------------------------------------------------------------------------
+
+    def _written(self, evidence: Evidence) -> Check:
+        name, limit = "logs as written", "no edited log"
+        if not evidence.reported:
+            return self.line(Status.UNCHECKED, "no log has a score", name=name, limit=limit)
+        shared = shared_lines(evidence.reported)
+        if shared is not None:
+            one, other = evidence.place(shared.one), evidence.place(shared.other)
+            return self.line(
+                Status.FAIL, f"{one} and {other} share {shared.lines} of {shared.of} measured lines",
+                f"{other} is no run of its own: {shared.lines} of {shared.of} measured lines are those of {one} to the "
+                f"last digit, such as: {shared.example[:120]}",
+                name=name, limit=limit, file=other, severity=Severity.ERROR, shared=shared.lines, of=shared.of,
+            )  # fmt: skip
+        for run in evidence.reported:
+            back = clock_back(run)
+            if back is not None:
+                shown = ", ".join(f"step {step.step} at {step.train_seconds:.1f} s" for step in back)
+                return self.line(
+                    Status.FAIL, shown, f"the clock of {evidence.place(run)} runs back: {shown}",
+                    name=name, limit=limit, file=evidence.place(run),
+                )  # fmt: skip
+        odd = odd_pair(evidence.reported)
+        if odd is not None:
+            shown = f"{odd.metric.stage}: {odd.ratio:.4f} bytes per token, {odd.usual:.4f} in the other logs"
+            return self.line(
+                Status.WARN, shown, f"loss and score of {evidence.place(odd.run)} do not belong together: {shown}",
+                name=name, limit=limit, file=evidence.place(odd.run), at=odd.metric.line,
+            )  # fmt: skip
+        if not any(len(run.curve) > 2 for run in evidence.reported):
+            return self.line(Status.UNCHECKED, "no log shows the training", name=name, limit=limit)
+        return self.line(Status.PASS, f"{len(evidence.reported)} logs without a sign of it", name=name, limit=limit)
+
+
+def _within_a_hair(runs: Sequence[RunLog], value: float) -> bool:
+    """Whether some evaluation gives the value but for its last digit: cut instead of rounded, or copied wrong."""
+    scores = (metric.val_bpb for run in runs for metric in (*run.metrics, run.headline) if metric is not None)
+    return any(score is not None and abs(score - value) <= HAIR for score in scores)
 
 
 def _near(value: float | None, claim: SeedClaim) -> bool:
