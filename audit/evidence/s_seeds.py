@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar
@@ -34,6 +34,7 @@ def _logs(**changes: dict) -> dict[str, str]:
     return logs
 
 
+HAIR = 1e-3  # of a number that is no whole one
 # Settings that name the run or the machine; they may differ between the seeds of one configuration.
 _PER_RUN = (
     "seed", "run_id", "logfile", "log", "path", "dir", "rank", "port", "time", "date", "host", "gpu", "device",
@@ -41,6 +42,12 @@ _PER_RUN = (
     "world_size", "scale", "warmup", "driver", "memory", "mem", "name", "tag", "shm", "bytes", "val_tokens", "hash",
     "sha",
 )  # fmt: skip
+# What logs print like settings before or between them: losses, norms and sizes.
+_MEASURED = frozenset(
+    {"bl", "bb", "rl", "rb", "norm", "zstd", "zlib", "brotli", "lzma", "total", "size_check", "version"}
+)
+# Paths, dates, addresses and versions, times and counts that are measured.
+_NO_SETTING = re.compile(r"[/\\]|\d{4}-\d\d-\d\d|\d\.\d+\.\d|\d\.\d+m?s |~\d|mean=", re.IGNORECASE)
 
 
 class SSeeds(EvidenceRule):
@@ -185,7 +192,7 @@ class SSeeds(EvidenceRule):
             return self.line(Status.UNCHECKED, "fewer than two logs print settings", name=name, limit=limit)
         first = runs[0]
         for run in runs[1:]:
-            changed = differing(first.settings, run.settings)
+            changed = differing(first, run)
             if changed:
                 shown = ", ".join(f"{k}: {first.settings[k]} -> {run.settings[k]}" for k in changed[:4])
                 return self.line(
@@ -200,16 +207,26 @@ def _key(run: RunLog) -> object:
     return run.named_seed if run.named_seed is not None else run.seed if run.seed is not None else run.path
 
 
-def differing(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:
-    """Settings that both print with different values, those that name a run or a machine left out."""
+def differing(first: RunLog, other: RunLog) -> list[str]:
+    """Settings that both print with different values, those left out that name a run or a machine or were measured."""
+    ours, theirs = first.settings, other.settings
     return [
         key
         for key in ours
         if key in theirs
-        and _value(ours[key]) != _value(theirs[key])
+        and not _alike(_value(ours[key]), _value(theirs[key]))
+        and _without_seed(ours[key], first.seed) != _without_seed(theirs[key], other.seed)
         and not any(word in key.lower() for word in _PER_RUN)
-        and not {"/", "\\"} & set(ours[key] + theirs[key])
+        and key.lower() not in _MEASURED
+        and not _NO_SETTING.search(f" {ours[key]} {theirs[key]} ")
     ]
+
+
+def _alike(ours: object, theirs: object) -> bool:
+    """Whether two values are one setting: numbers a hair apart are measurements that a log prints like settings."""
+    if isinstance(ours, float) and isinstance(theirs, float) and not (ours.is_integer() and theirs.is_integer()):
+        return abs(ours - theirs) <= HAIR * max(abs(ours), abs(theirs))
+    return ours == theirs
 
 
 def _value(text: str) -> object:
@@ -217,6 +234,11 @@ def _value(text: str) -> object:
         return float(text)
     except ValueError:
         return text.strip("\"'").lower()
+
+
+def _without_seed(text: str, seed: int | None) -> str:
+    """A value in which the run's own seed does not count: ``sweep_seed42`` beside ``sweep_seed314``."""
+    return text if seed is None else re.sub(rf"(?<!\d){seed}(?!\d)", "#", text)
 
 
 def _shape(run: RunLog) -> str:

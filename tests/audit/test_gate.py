@@ -237,3 +237,14 @@ def test_a_total_over_the_cap_only_with_code_that_is_not_shipped_asks_for_a_read
     # The model leaves 20,000 bytes; the log counts 50,000 of code, the folder ships a dozen.
     line = next(check for check in gate(submission(tmp_path, total=16_030_000)) if check.rule == "ART-CAP")
     assert line.status is Status.WARN
+
+
+def test_a_run_is_of_one_configuration_whatever_names_its_seed_or_was_measured(tmp_path: Path) -> None:
+    folder = submission(tmp_path)
+    for seed in (1, 2, 3):
+        path = tmp_path / f"train_seed{seed}.log"
+        head = f"matrix_lr: 0.02\n  experiment: deep_seed{seed}_8gpu\ns:{seed} driver version: 570.1{seed}.9\n"
+        path.write_text(head + f"eigenvalues: 1302.{seed}0\nbl:2.2{seed} rl:2.3{seed}\n" + path.read_text())
+    assert status(gate(folder), "one configuration for all seeds") is Status.PASS
+    path.write_text(path.read_text().replace("0.02", "0.03"))
+    assert status(gate(folder), "one configuration for all seeds") is Status.WARN
