@@ -112,7 +112,8 @@ class EClaim(EvidenceRule):
             else Status.WARN,
             shown,
             f"no log and no mean of the logs gives the claimed {claimed.value}: {shown}",
-            name=name, limit=limit, evidence=claimed.where, file=claimed.file, claimed=claimed.value, mean=mean,
+            name=name, limit=limit, evidence=claimed.where, file=claimed.file, at=claimed.line,
+            claimed=claimed.value, mean=mean,
         )  # fmt: skip
 
     # -- the spread -------------------------------------------------------------------------------------------------
