@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from audit.probe.launch import Launch
+from audit.probe.probe import EXPERIMENTS, SOURCE, probe_path
 from reproduce.errors import InputError
 from reproduce.executors import Executor
 from reproduce.folder import find_submissions
@@ -26,6 +27,8 @@ class Settings:
     plan: Launch | None = None
     quick: bool = False
     unsafe: bool = False
+    source: str = SOURCE
+    experiments: tuple[str, ...] = EXPERIMENTS
 
 
 def probe_corpus(root: Path, executor: Executor, settings: Settings | None = None) -> Iterator[Record]:
@@ -47,11 +50,13 @@ def probe_corpus(root: Path, executor: Executor, settings: Settings | None = Non
 
 def probe_one(settings: Settings, path: str) -> Record:
     """Probe one submission; never raises for what is in its folder."""
-    from audit.probe.probe import probe_path
     from reproduce.sandbox import SandboxUnavailable
 
     try:
-        result = probe_path(path, seed=settings.seed, plan=settings.plan, quick=settings.quick, unsafe=settings.unsafe)
+        result = probe_path(
+            path, seed=settings.seed, plan=settings.plan, quick=settings.quick, unsafe=settings.unsafe,
+            source=settings.source, experiments=settings.experiments,
+        )  # fmt: skip
     except SandboxUnavailable:
         raise  # of the machine, not of the submission
     except InputError as error:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from audit.probe.bounds import capital, floor, implied_bytes, prefix_floor
-from audit.probe.noise import Stream
+from audit.probe.bounds import Capital, capital, floor, implied_bytes, prefix_floor
+from audit.probe.noise import Part, Stream
 from audit.probe.recording import Explained, Recording
 from reproduce.runlog import Metric
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 DOUBTFUL_TAIL = 128  # targets that a trainer may drop or count twice at the end: one toy sequence
+LEAST_CORRELATION = 0.5
 MINOR = 0.02  # share of the targets; a tail that is dropped or counted twice stays below it
 
 
@@ -52,7 +53,10 @@ SIGNS: dict[str, tuple[str, tuple[str, ...]]] = {
     "floor": ("a score below what the drawn noise costs", FLOOR_RULES),
     "normalisation": ("probabilities that do not sum to 1, measured by a bet against them", MASS_RULES),
     "causality": ("scores that move when only later tokens of the stream are changed", CAUSAL_RULES),
-    "isolation": ("training shards opened after the artifact was read back", ("D-TRAINEVAL",)),
+    "isolation": (
+        "an evaluation that does not run on to its figure when the training shards are removed",
+        ("D-TRAINEVAL",),
+    ),
     "network": ("an attempt to reach the network", ("ART-SELF",)),
 }
 
@@ -64,9 +68,10 @@ class Stage:
     metric: Metric
     decimals: int
     explained: Explained | None
+    process: int = 0  # of those that the trainer started or became, the one that scored it
 
 
-def stages(metrics: Sequence[Metric], recording: Recording | None, targets: int) -> tuple[Stage, ...]:
+def stages(metrics: Sequence[Metric], recordings: Sequence[Recording], targets: int) -> tuple[Stage, ...]:
     """Every figure of a log that has a loss, each once: of lines that differ only in digits printed, the longest."""
     found: dict[tuple[str, float], Stage] = {}
     for metric in metrics:
@@ -77,8 +82,12 @@ def stages(metrics: Sequence[Metric], recording: Recording | None, targets: int)
         key = (name, round(metric.val_loss, 3))
         if key in found and found[key].decimals >= decimals:
             continue
-        explained = recording.explain(metric.val_loss, decimals, targets) if recording is not None else None
-        found[key] = Stage(metric, decimals, explained)
+        found[key] = Stage(metric, decimals, None)
+        for process in reversed(range(len(recordings))):
+            explained = recordings[process].explain(metric.val_loss, decimals, targets)
+            if explained is not None:
+                found[key] = Stage(metric, decimals, explained, process)
+                break
     return tuple(found.values())
 
 
@@ -116,16 +125,53 @@ def check_mass(stage: Stage, stream: Stream) -> Experiment:
     if explained is None:
         return _unchecked("normalisation", stage, stream, "the reported mean is the mean of no losses that were seen")
     once = _first_of_each(explained.positions)
-    if len(once) < len(stream.nll) // 8:
+    if len(once) < len(stream.nll) // 8 or not _in_order(explained, stream):
         return _unchecked("normalisation", stage, stream, "the losses were seen, but not which tokens they belong to")
     bet = capital(stream.nll[explained.positions[once]], explained.losses[once])
+    return _bet("normalisation", stage, stream.source, bet)
+
+
+def _bet(name: str, stage: Stage, source: str, bet: Capital) -> Experiment:
     return Experiment(
-        "normalisation", stage.metric.stage, Status.BREACH if bet.breach else Status.HOLDS,
+        name, stage.metric.stage, Status.BREACH if bet.breach else Status.HOLDS,
         f"its probabilities sum to {bet.mass:.3f} on average over {bet.tokens} tokens; a bet on that"
         f" {'won' if bet.log_capital > 0 else 'lost'} {abs(bet.log_capital):.1f} nats (lawful: below"
         f" {math.log(1 / bet.error):.1f}, error {bet.error:g})",
-        stream.source, math.log(1 / bet.error), bet.log_capital, MASS_RULES if bet.breach else (), _site(explained),
+        source, math.log(1 / bet.error), bet.log_capital, MASS_RULES if bet.breach else (), _site(stage.explained),
         {"mass": bet.mass, "stake": bet.stake, "error": bet.error, "tokens": bet.tokens},
+    )  # fmt: skip
+
+
+def check_part(stage: Stage, stream: Stream, part: Part, learnt: int) -> tuple[Experiment, ...]:
+    """Floor and normalisation over the targets of one part of a stream of several sources, the first of which, that of
+    training, ends at ``learnt``."""
+    import numpy as np
+
+    explained = stage.explained
+    known = explained is not None and bool((explained.positions > 0).all())
+    if explained is None or not known or not _in_order(explained, stream, learnt):
+        why = f"which losses belong to the {part.source} part is not known"
+        names = ("floor", "normalisation")
+        return tuple(Experiment(name, stage.metric.stage, Status.UNCHECKED, why, part.source) for name in names)
+    inside = (explained.positions >= part.start) & (explained.positions < part.stop)
+    if not inside.any():
+        return ()
+    places, losses = explained.positions[inside], explained.losses[inside]
+    weights = np.bincount(places, minlength=part.stop)[part.start :].astype(float)
+    limit = floor(stream.nll[part.start : part.stop], weights)
+    loss = float(losses.mean())
+    breach = loss < limit.bound
+    _, once = np.unique(places, return_index=True)
+    bet = capital(stream.nll[places[once]], losses[once])
+    return (
+        Experiment(
+            "floor", stage.metric.stage, Status.BREACH if breach else Status.HOLDS,
+            f"paid {loss:.4f} nats per token; the tokens cost {limit.price:.4f}, luck is worth {limit.margin:.4f}"
+            f" at most (error {limit.error:g})",
+            part.source, limit.bound, loss, FLOOR_RULES if breach else (), _site(explained),
+            {"price": limit.price, "margin": limit.margin, "error": limit.error, "tokens": limit.tokens},
+        ),
+        _bet("normalisation", stage, part.source, bet),
     )  # fmt: skip
 
 
@@ -215,35 +261,6 @@ def check_coverage(stage: Stage, stream: Stream) -> Experiment:
     )  # fmt: skip
 
 
-def check_isolation(recording: Recording, attempts: Sequence[str]) -> Iterator[Experiment]:
-    """What the evaluation opened after it had read its artifact back, and what the program tried that it may not."""
-    written: set[str] = set()
-    reads: list[str] = []
-    evaluating = False
-    for mode, path in recording.opened:
-        if any(flag in mode for flag in "wxa+"):
-            written.add(path)
-        elif path in written and not path.endswith((".txt", ".log", ".json", ".py")):
-            evaluating = True
-        elif evaluating and "_train_" in path:
-            reads.append(path)
-    if not evaluating:
-        yield Experiment("isolation", "", Status.UNCHECKED, "no artifact was seen to be written and read back")
-    else:
-        yield Experiment(
-            "isolation", "", Status.WARNING if reads else Status.HOLDS,
-            f"after the artifact was read back, {len(reads)} training shards were opened"
-            + (f", first {reads[0]}" if reads else ""),
-            measured=float(len(reads)), bound=0.0, rules=SIGNS["isolation"][1] if reads else (),
-        )  # fmt: skip
-    outward = [a for a in attempts if a.startswith(("connected to", "looked up"))]
-    yield Experiment(
-        "network", "", Status.WARNING if outward else Status.HOLDS,
-        f"ran without a network; it {'; '.join(outward[:3])}" if outward else "ran without a network, asked for none",
-        rules=SIGNS["network"][1] if outward else (), data={"attempts": list(attempts)[:50]},
-    )  # fmt: skip
-
-
 def _first_of_each(positions: np.ndarray) -> np.ndarray:
     """Indices of the first loss of each known place, in order of place."""
     import numpy as np
@@ -251,6 +268,20 @@ def _first_of_each(positions: np.ndarray) -> np.ndarray:
     known = np.nonzero(positions > 0)[0]
     _, first = np.unique(positions[known], return_index=True)
     return known[first]
+
+
+def _in_order(explained: Explained, stream: Stream, stop: int | None = None) -> bool:
+    """Whether losses whose places follow from their order alone go with the prices of these places (those before
+    ``stop``), as those of any predictor that has learnt something do; else they may be in another order."""
+    import numpy as np
+
+    known = (explained.positions > 0) & (explained.positions < (stop or len(stream.nll)))
+    if explained.exact or not known.any():
+        return explained.exact
+    prices, paid = stream.nll[explained.positions[known]], explained.losses[known]
+    if prices.std() == 0 or paid.std() == 0:
+        return False
+    return float(np.corrcoef(prices, paid)[0, 1]) > LEAST_CORRELATION
 
 
 def _site(explained: Explained | None) -> tuple[str, int] | None:

@@ -42,15 +42,16 @@ class Source:
     spike      one token half of the time, every other alike: quickly learnt, and most of its mass is in rare tokens
     alias      ``ALIASES`` tokens that agree modulo vocabulary / ALIASES, alike: hash tables that XOR or multiply token
                ids fill at toy size as they do at full size
-    markov     each token has four successors, alike: n-gram tables can learn it
+    markov     ``MARKOV_STATES`` tokens, each with four successors, alike: n-gram tables learn it within the toy stream
     repeating  fresh uniform blocks of 64, each followed by a copy of itself: tempts caches
     """
 
     kind: str
     vocabulary: int = 1024
 
-    def draw(self, count: int, seed: int) -> Stream:
-        """``count`` tokens; the same ``seed`` gives the same stream. BOS opens every document."""
+    def draw(self, count: int, seed: int, offset: int = 0) -> Stream:
+        """``count`` tokens; the same ``seed`` gives the same stream. BOS opens every document of two tokens or more;
+        the first token drawn stands at ``offset`` of the stream that it will be part of."""
         import numpy as np
 
         if self.kind not in KINDS:
@@ -58,8 +59,9 @@ class Source:
         if self.vocabulary < FIRST_ORDINARY + 16:
             raise ValueError(f"expected a vocabulary of 20 or more, found {self.vocabulary}")
         rng = np.random.default_rng([seed, KINDS.index(self.kind)])
-        tokens, nll = getattr(self, f"_{self.kind}")(rng, count)
-        starts = np.arange(0, count, DOCUMENT_TOKENS)
+        # No document of BOS alone at the end: there are trainers that refuse one.
+        starts = np.arange(-offset % DOCUMENT_TOKENS, count - 1, DOCUMENT_TOKENS)
+        tokens, nll = getattr(self, f"_{self.kind}")(rng, count, starts)
         tokens[starts], nll[starts] = BOS, 0.0
         return Stream(self.kind, tokens.astype(np.uint16), nll)
 
@@ -88,7 +90,7 @@ class Source:
             raise ValueError(f"expected an independent source, found {self.kind}")
         return law / law.sum()
 
-    def _independent(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _independent(self, rng: np.random.Generator, count: int, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
         law = self.probabilities()
@@ -97,25 +99,25 @@ class Source:
 
     _uniform = _zipf = _spike = _alias = _independent
 
-    def _markov(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _markov(self, rng: np.random.Generator, count: int, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
-        chain = np.random.default_rng(20240521)
-        successors = np.stack([chain.choice(self.ordinary, 4, replace=False) for _ in range(self.ordinary)])
-        choices = rng.integers(4, size=count)
-        tokens, nll = np.empty(count, np.int64), np.full(count, np.log(4.0))
-        state = int(rng.integers(self.ordinary))
+        states = min(MARKOV_STATES, self.ordinary)
+        chain = np.random.default_rng(20240521)  # part of the source, not of the draw
+        successors = np.stack([chain.choice(states, 4, replace=False) for _ in range(states)])
+        choices, fresh = rng.integers(4, size=count), rng.integers(states, size=count)
+        anew = np.zeros(count + 1, bool)  # after BOS the chain starts anew
+        anew[0] = anew[starts + 1] = True
+        place, state = np.empty(count, np.int64), 0
         for position in range(count):
-            if position % DOCUMENT_TOKENS == 1:  # after BOS the chain starts anew
-                state = int(rng.integers(self.ordinary))
-                nll[position] = np.log(self.ordinary)
-            else:
-                state = int(successors[state, choices[position]])
-            tokens[position] = FIRST_ORDINARY + state
-        nll[0] = np.log(self.ordinary)
+            state = int(fresh[position]) if anew[position] else int(successors[state, choices[position]])
+            place[position] = state
+        tokens = FIRST_ORDINARY + place * (self.ordinary // states)
+        nll = np.full(count, np.log(4.0))
+        nll[anew[:count]] = np.log(states)
         return tokens, nll
 
-    def _repeating(self, rng: np.random.Generator, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def _repeating(self, rng: np.random.Generator, count: int, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         import numpy as np
 
         blocks = -(-count // 128)
@@ -123,28 +125,46 @@ class Source:
         tokens = np.concatenate([fresh, fresh], axis=1).reshape(-1)[:count]
         nll = np.tile(np.repeat([np.log(self.ordinary), 0.0], 64), blocks)[:count]
         # Where BOS overwrote the fresh token, its copy cannot be told from BOS: it keeps its own full price.
-        for start in range(0, count, DOCUMENT_TOKENS):
+        for start in starts:
             if start % 128 < 64 and start + 64 < count:
                 nll[start + 64] = np.log(self.ordinary)
         return tokens, nll
 
 
+MARKOV_STATES = 64
 ALIASES = 16
 KINDS = ("uniform", "zipf", "spike", "alias", "markov", "repeating")
 
 
-def flip_tail(stream: Stream, seed: int, start: int, vocabulary: int) -> np.ndarray:
-    """(n,) tokens: ``stream`` before ``start``; from there on others, none as it was, BOS where BOS was.
+@dataclass(frozen=True)
+class Part:
+    """The tokens ``start``..``stop - 1`` of a stream and the kind of source they were drawn from."""
 
-    They are drawn from another law (uniform), so that a program that learns from them learns something else.
+    source: str
+    start: int
+    stop: int
+
+
+TAIL_KINDS = ("repeating", "markov")
+
+
+def flip_tail(
+    stream: Stream, seed: int, start: int, vocabulary: int, kinds: tuple[str, ...] = TAIL_KINDS
+) -> tuple[Stream, tuple[Part, ...]]:
+    """``stream`` before ``start``; from there on tokens of other sources in equal parts, BOS where BOS was.
+
+    Of other laws, so that a program that learns from them learns something else; and their prices are exact, so that
+    the same run is held to their floors too. The prices are those of a law that knows where the sources change, which
+    is the cheapest a predictor can have.
     """
     import numpy as np
 
-    tokens = stream.tokens.astype(np.int64)
-    shift = np.random.default_rng([seed, 99]).integers(1, vocabulary - FIRST_ORDINARY, size=len(tokens))
-    other = FIRST_ORDINARY + (tokens - FIRST_ORDINARY + shift) % (vocabulary - FIRST_ORDINARY)
-    changed = (np.arange(len(tokens)) >= start) & (tokens >= FIRST_ORDINARY)
-    return np.where(changed, other, tokens).astype(np.uint16)
+    edges = np.linspace(start, len(stream.tokens), len(kinds) + 1).astype(int)
+    parts = tuple(Part(kind, int(a), int(b)) for kind, a, b in zip(kinds, edges, edges[1:], strict=False))
+    drawn = [Source(p.source, vocabulary).draw(p.stop - p.start, seed + 99, offset=p.start) for p in parts]
+    tokens = np.concatenate([stream.tokens[:start], *(d.tokens for d in drawn)])
+    nll = np.concatenate([stream.nll[:start], *(d.nll for d in drawn)])
+    return Stream("+".join((stream.source, *kinds)), tokens, nll), parts
 
 
 def write_shard(path: Path, tokens: np.ndarray) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import re
 import zipfile
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,13 +25,15 @@ class Explained:
     """The vector of losses behind one reported mean.
 
     ``losses`` (n,) nats in the order of scoring; ``positions`` (n,) the place of each target in the stream, -1 where
-    unknown; ``exact`` whether the places were matched one by one, or follow from the order and the count.
+    unknown; ``exact`` whether the places were matched one by one, or follow from the order and the count; ``began``
+    the moment of the tape at which the first of them was heard.
     """
 
     site: tuple[str, int, str]
     losses: np.ndarray
     positions: np.ndarray
     exact: bool
+    began: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class Recording:
     full: bool
     failure: str
     asked: dict[str, tuple[str | None, str | None]] = field(default_factory=dict)
-    opened: tuple[tuple[str, str], ...] = ()
+    opened: tuple[tuple[int, str, str], ...] = ()  # moment, mode, path
 
     @cached_property
     def positions(self) -> dict[int, np.ndarray]:
@@ -69,8 +72,7 @@ class Recording:
         import numpy as np
 
         tolerance = 0.51 * 10.0**-decimals + 2e-6 * abs(val_loss)
-        end, starts = self._span(val_loss, decimals)
-        for start in starts:
+        for start, end in self._spans(val_loss, decimals):
             inside = np.nonzero((self.events[:, 0] >= start) & (self.events[:, 0] < end))[0]
             fitting: list[Explained] = []
             for site in np.unique(self.events[inside, 1]):
@@ -82,28 +84,30 @@ class Recording:
                         break
             if fitting:
                 # Where the losses are summed they are counted; where they are made they may only be looked at.
-                return min(
+                best = min(
                     fitting,
                     key=lambda f: (not f.exact, abs(len(f.losses) - targets), f.site[2] in _POSITIONED),
                 )
+                site = self.sites.index(best.site)
+                return replace(best, began=int(self.events[inside[self.events[inside, 1] == site][0], 0]))
         return None
 
-    def _span(self, val_loss: float, decimals: int) -> tuple[int, list[int]]:
-        """The moment the figure was first printed, and the moments of earlier figures, the nearest first."""
+    def _spans(self, val_loss: float, decimals: int) -> Iterator[tuple[int, int]]:
+        """Where the losses may lie: from an earlier figure, the nearest first, to a line that prints this one, the line
+        of most digits first (two evaluations may agree in the first four)."""
+        figures = [(moment, _LOSS.findall(text)) for moment, text in self.marks]
         wanted = f"{val_loss:.{decimals}f}"
-        end = None
-        earlier: list[int] = []
-        for moment, text in self.marks:
-            figures = _LOSS.findall(text)
-            if any(abs(float(figure) - val_loss) <= 0.51 * 10.0 ** -min(len(figure.split(".")[1]), decimals)
-                   for figure in figures):  # fmt: skip
-                end = moment
-                break
-            if figures or wanted in text:
-                earlier.append(moment)
-        if end is None:
-            return 1 << 62, [-1]
-        return end, [*dict.fromkeys(moment for moment in reversed(earlier) if moment < end), -1]
+        ends: list[tuple[int, int]] = []
+        for moment, found in figures:
+            for figure in found:
+                digits = min(len(figure.split(".")[1]), decimals)
+                if abs(float(figure) - val_loss) <= 0.51 * 10.0**-digits:
+                    ends.append((-digits, moment))
+        told = [moment for moment, text in self.marks if _LOSS.search(text) or wanted in text]
+        for end in dict.fromkeys(moment for _, moment in sorted(ends)) or {1 << 62: None}:
+            earlier = [moment for moment in reversed(told) if moment < end] if ends else []
+            for start in dict.fromkeys((*earlier, -1)):
+                yield start, end
 
     def _placed(self, site: int, chosen: np.ndarray, vector: np.ndarray, count: int, targets: int) -> Explained:
         import numpy as np
@@ -170,7 +174,7 @@ def read_recording(path: Path) -> Recording:
             tuple((str(name), int(line), str(kind)) for name, line, kind in notes["sites"]),
             tuple((int(moment), str(text)) for moment, text in notes["marks"]),
             bool(notes["full"]), str(notes["failure"]), dict(notes["asked"]),
-            tuple((str(mode), str(name)) for mode, name in notes["opened"]),
+            tuple((int(moment), str(mode), str(name)) for moment, mode, name in notes["opened"]),
         )  # fmt: skip
     except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise InputError(path, "a tape of the probe", str(error)) from error

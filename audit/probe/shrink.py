@@ -19,11 +19,15 @@ TTT_CHUNK = 2048
 
 @dataclass(frozen=True)
 class Toy:
-    """How large a probe run is; ``steps`` of training, ``hash_buckets`` of every n-gram table that can be set."""
+    """How large a probe run is; ``steps`` of training, ``hash_buckets`` of every n-gram table that can be set.
+
+    Without ``widths`` the network keeps the submission's own: slower, for code that fixes some of them.
+    """
 
     steps: int = STEPS
     vocabulary: int = VOCABULARY
     hash_buckets: int = 4096
+    widths: bool = True
 
 
 def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
@@ -36,6 +40,8 @@ def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
     number = _number(text)
     for pattern, value in _RULES:
         if re.fullmatch(pattern, name):
+            if not toy.widths and re.fullmatch(_WIDTHS, name):
+                return None
             if text and number is None:
                 return None
             wanted = value(number, toy)
@@ -66,10 +72,16 @@ def _buckets(number: int | None, toy: Toy) -> int | None:
     return toy.hash_buckets if number is None or number > toy.hash_buckets else None
 
 
+def _chunk(number: int | None, toy: Toy) -> int | None:
+    """A chunk within a window (of a document's own adapter) stays one, a chunk of many windows as well."""
+    return _cap(STRIDE if number is not None and number <= 1024 else TTT_CHUNK)(number, toy)
+
+
 def _embedding(number: int | None, toy: Toy) -> int | None:
     return MODEL_DIM if number is None or number >= 512 else min(number, MODEL_DIM // 2)
 
 
+_WIDTHS = r"D_MODEL|HIDDEN_SIZE|N_EMBD|(.*_)?DIMS?|(NUM|N)_(KV_)?HEADS?|MLP_HIDDEN|INTERMEDIATE_SIZE"
 # The first pattern that matches the whole name decides.
 _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     # A kernel that only a GPU runs, where the trainer has a switch for it; one that is not a plain 0 or 1 stays.
@@ -101,6 +113,7 @@ _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     (r"(.*_)?VAL_BATCH_(SIZE|TOKENS)|EVAL_BATCH_TOKENS", _cap(4 * BATCH_TOKENS)),
     (r"(.*_)?(EVAL|TTT|SLOT|SW|VAL)(_EVAL)?_BATCH(_SEQS|_SIZE|ES)?", _cap(32)),
     (r"(.*_)?CHUNK_TOKENS|.*_CHUNK_TOKENS", _cap(TTT_CHUNK)),
+    (r"(.*_)?TTT(_.*)?_CHUNK(_SIZE)?", _chunk),
     (r"(.*_)?TTT(_.*)?_EPOCHS", _cap(4)),
     (r"(.*_)?SLOT(_.*)?_STEPS", _cap(8)),
     (r".*CALIB(RATION)?_(BATCHES|SAMPLES|SEQS|NSAMPLES|NUM_SEQS|TOKENS|N_SEQS|ITERS)", _cap(8)),

@@ -11,14 +11,17 @@ NORMAL, UNKNOWN, CONTROL, BYTE = 1, 2, 3, 6
 BPE = 2
 SPACE = "\u2581"
 CONTROLS = (("<pad>", CONTROL), ("<s>", CONTROL), ("</s>", CONTROL), ("<unk>", UNKNOWN))
+SMALLEST, BYTES_NEED = 20, len(CONTROLS) + 256
 
 
 def pieces(vocabulary: int) -> tuple[tuple[str, int], ...]:
     """(text, SentencePiece type) of each token id: four controls, 256 bytes, the space, then words with and
-    without a leading space, some of them of several UTF-8 bytes a letter. Raises ValueError below 261."""
-    if vocabulary < len(CONTROLS) + 257:
-        raise ValueError(f"expected a vocabulary of at least 261, found {vocabulary}")
-    found = [*CONTROLS, *((f"<0x{value:02X}>", BYTE) for value in range(256)), (SPACE, NORMAL)]
+    without a leading space, some of them of several UTF-8 bytes a letter. A vocabulary that has no room for the bytes
+    goes without them. Raises ValueError below ``SMALLEST``."""
+    if vocabulary < SMALLEST:
+        raise ValueError(f"expected a vocabulary of at least {SMALLEST}, found {vocabulary}")
+    bytes_ = [(f"<0x{value:02X}>", BYTE) for value in range(256)] if vocabulary > BYTES_NEED else []
+    found = [*CONTROLS, *bytes_, (SPACE, NORMAL)]
     letters = "abcdefghijklmnopqrstuvwxyz\u00e9\u00fc\u4e16\u754c"
     number = 0
     while len(found) < vocabulary:
@@ -38,7 +41,7 @@ def sentencepiece_model(vocabulary: int) -> bytes:
     out = bytearray()
     for rank, (text, kind) in enumerate(pieces(vocabulary)):
         out += _field(1, _field(1, text.encode()) + _float(2, -float(rank)) + _number(3, kind))
-    trainer = _number(3, BPE) + _number(4, vocabulary) + _number(35, 1)
+    trainer = _number(3, BPE) + _number(4, vocabulary) + _number(35, int(vocabulary > BYTES_NEED))
     trainer += _number(40, 3) + _number(41, 1) + _number(42, 2) + _number(43, 0)
     out += _field(2, trainer)
     out += _field(3, _field(1, b"identity") + _number(3, 1) + _number(4, 0) + _number(5, 1))

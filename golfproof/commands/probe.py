@@ -28,6 +28,18 @@ def probe(
     executor: str = typer.Option("local", help="Where --corpus works: local, or ray (machines that see the folder)."),
     address: str | None = typer.Option(None, help="Of the Ray cluster. [RAY_ADDRESS, else one on this machine]"),
     seed: int = typer.Option(1337, "--seed", min=0, help="Seed of the noise and of the trainer."),
+    source: str = typer.Option(
+        "spike", "--source", help="Noise of the first run: spike, uniform, zipf, alias, markov or repeating."
+    ),
+    experiments: str = typer.Option(
+        "floor,causality,isolation",
+        "--experiments",
+        help="Runs to make, separated by commas: floor (the first, always), causality (changed tail, of sources that"
+        " tempt caches), isolation (training shards removed as evaluation begins; shares the run of causality).",
+    ),
+    extra_env: list[str] = typer.Option(
+        [], "--extra-env", help="NAME=VALUE, over what the folder shows was set; may be given again."
+    ),
     quick: bool = typer.Option(False, "--quick", help="Stop after the first run if it already broke a bound."),
     steps: int | None = typer.Option(None, "--steps", min=1, max=10_000, help="Training steps of a run. [12]"),
     cpu_seconds: int = typer.Option(180, "--cpu-seconds", min=5, help="CPU time one run may take."),
@@ -57,12 +69,20 @@ def probe(
     toy = Toy() if steps is None else Toy(steps=steps)
     limits = replace(PROBE_LIMITS, cpu_seconds=cpu_seconds, wall_seconds=wall_seconds)
     launch = Launch(toy=toy, limits=limits, gpu=gpu)
+    chosen = tuple(name.strip() for name in experiments.split(",") if name.strip())
+    extra = {}
+    for word in extra_env:
+        name, equals, value = word.partition("=")
+        if not equals or not name.isidentifier():
+            raise InputError("--extra-env", "NAME=VALUE", word)
+        extra[name] = value
+    launch = replace(launch, extra=extra)
     if corpus is not None:
         from audit.probe.corpus import Settings, probe_corpus
         from reproduce.executors import open_executor
 
         where = open_executor(executor, workers=jobs, address=address, num_gpus=1.0 if gpu else 0.0)
-        for record in probe_corpus(corpus, where, Settings(seed, launch, quick, unsafe_no_sandbox)):
+        for record in probe_corpus(corpus, where, Settings(seed, launch, quick, unsafe_no_sandbox, source, chosen)):
             sys.stdout.write(json.dumps(record) + "\n")
             sys.stdout.flush()
         return
@@ -75,6 +95,8 @@ def probe(
         unsafe=unsafe_no_sandbox,
         plan=launch,
         quick=quick,
+        source=source,
+        experiments=chosen,
         progress=lambda text: typer.echo(f"  {text} ...", err=True) if sys.stderr.isatty() else None,
     )
     if format is ProbeFormat.json:
@@ -96,13 +118,16 @@ def text(result: ProbeResult) -> list[str]:
         if experiment.stage != stage:
             stage = experiment.stage
             lines.append(stage or "the whole run")
-        lines.append(f"  {experiment.status.upper():<10}{experiment.name:<15}{experiment.message}")
+        name = f"{experiment.name} ({experiment.source})" if experiment.source else experiment.name
+        lines.append(f"  {experiment.status.upper():<10}{name:<36}{experiment.message}")
     lines.append("")
     for run in result.runs:
         attempts = run["attempts"]
         assert isinstance(attempts, list)
         tried = f"; it tried: {'; '.join(map(str, attempts[:5]))}" if attempts else ""
         ended = f", {run['failure']}" if run["failure"] else ""
+        ended += f" (with {run['changed']})" if run["changed"] else ""
+        ended += " (training shards removed as evaluation began)" if run["training_shards_removed"] else ""
         lines.append(
             f"run {run['run']} on {run['source']}: {run['seconds']} s ({run['cpu_seconds']} s CPU){ended}{tried}"
         )

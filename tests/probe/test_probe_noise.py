@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
-from audit.probe.noise import BOS, DOCUMENT_TOKENS, KINDS, Source, flip_tail, write_shard
+from audit.probe.noise import BOS, DOCUMENT_TOKENS, KINDS, MARKOV_STATES, Source, flip_tail, write_shard
 from audit.probe.shrink import Toy, toy_value
 from audit.probe.tokenizer import byte_counts, pieces, sentencepiece_model
 from submission.data import byte_table
@@ -57,13 +57,25 @@ def test_a_chain_has_four_successors_a_token() -> None:
     assert max(map(len, followers.values())) == 4 and np.median(stream.nll) == pytest.approx(np.log(4))
 
 
-def test_a_flipped_tail_keeps_the_head_and_no_token_of_the_tail_but_bos() -> None:
+def test_a_flipped_tail_keeps_the_head_and_hardly_a_token_of_the_tail_but_bos() -> None:
     stream = Source("spike").draw(6000, 1)
-    flipped = flip_tail(stream, 1, 1500, 1024)
-    assert np.array_equal(flipped[:1500], stream.tokens[:1500])
-    same = np.nonzero(flipped[1500:] == stream.tokens[1500:])[0] + 1500
-    assert same.tolist() == [2 * DOCUMENT_TOKENS - DOCUMENT_TOKENS, 2 * DOCUMENT_TOKENS]
-    assert flipped.min() >= 1 and flipped.max() < 1024
+    flipped, parts = flip_tail(stream, 1, 1500, 1024)
+    assert np.array_equal(flipped.tokens[:1500], stream.tokens[:1500])
+    assert np.array_equal(flipped.nll[:1500], stream.nll[:1500])
+    assert (flipped.tokens[1500:] == stream.tokens[1500:]).mean() < 0.01
+    assert flipped.tokens[[2048, 4096]].tolist() == [BOS, BOS] and not flipped.nll[[2048, 4096]].any()
+    assert [(p.source, p.start, p.stop) for p in parts] == [("repeating", 1500, 3750), ("markov", 3750, 6000)]
+
+
+def test_a_flipped_tail_repeats_blocks_for_free_and_then_follows_a_chain() -> None:
+    flipped, parts = flip_tail(Source("spike").draw(6001, 1), 1, 1500, 1024)
+    repeating, markov = (flipped.tokens[p.start : p.stop] for p in parts)
+    assert np.array_equal(repeating[:64], repeating[64:128]) and not flipped.nll[1500 + 64 : 1500 + 128].any()
+    assert len(set(markov.tolist()) - {BOS}) == MARKOV_STATES
+
+
+def test_no_document_is_bos_alone() -> None:
+    assert Source("spike").draw(2 * DOCUMENT_TOKENS + 1, 1).tokens[-1] != BOS
 
 
 def test_an_unknown_source_is_named() -> None:
@@ -78,10 +90,11 @@ def test_a_shard_has_the_contests_header(tmp_path: Path) -> None:
     assert header[:3].tolist() == [20240520, 1, 10] and tokens.tolist() == list(range(10))
 
 
-@pytest.mark.parametrize("vocabulary", [261, 1024, 8192])
+@pytest.mark.parametrize("vocabulary", [64, 261, 1024, 8192])
 def test_sentencepiece_reads_the_tokenizer(vocabulary: int) -> None:
     model = sentencepiece.SentencePieceProcessor(model_proto=sentencepiece_model(vocabulary))
-    assert model.vocab_size() == vocabulary and model.bos_id() == BOS and model.is_byte(4) and model.is_control(0)
+    assert model.vocab_size() == vocabulary and model.bos_id() == BOS and model.is_control(0)
+    assert model.is_byte(4) == (vocabulary >= 261)
     assert len({model.id_to_piece(i) for i in range(vocabulary)}) == vocabulary
 
 

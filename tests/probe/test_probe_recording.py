@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audit.probe.child.tape import Alignment
-from audit.probe.experiments import Status, check_causality, stages
+from audit.probe.experiments import Status, check_causality, check_mass, stages
 from audit.probe.noise import Source
 from audit.probe.recording import Recording, read_recording
 from reproduce.errors import InputError
@@ -89,7 +89,7 @@ def test_scores_that_move_by_chance_prove_nothing() -> None:
     for _ in range(3):
         losses = RNG.random(TARGETS) + 4
         tape = recording([(1, losses)], [(1, f"val_loss:{losses.mean():.8f}")])
-        runs.append(stages((Metric("final", round(losses.mean(), 8), 1.0),), tape, TARGETS)[0])
+        runs.append(stages((Metric("final", round(losses.mean(), 8), 1.0),), (tape,), TARGETS)[0])
     assert check_causality(*runs, TARGETS // 2, stream).status is Status.UNCHECKED
     assert check_causality(runs[0], runs[1], runs[0], TARGETS // 2, stream).status is Status.BREACH
     assert check_causality(runs[0], runs[0], None, TARGETS // 2, stream).status is Status.HOLDS
@@ -112,3 +112,26 @@ def test_a_tape_whose_tables_point_outside_is_refused(tmp_path: Path) -> None:
     )  # fmt: skip
     with pytest.raises(InputError, match="contradict"):
         read_recording(tmp_path / "tape.npz")
+
+
+def test_of_two_evaluations_that_agree_in_the_first_digits_the_one_printed_in_full_is_taken() -> None:
+    first = RNG.random(TARGETS) + 3
+    second = first + 1e-5
+    marks = [
+        (1, f"step:12/12 val_loss:{first.mean():.4f}"),
+        (2, f"final val_loss:{second.mean():.4f}"),
+        (2, f"final_exact val_loss:{second.mean():.8f}"),
+    ]
+    found = recording([(1, first), (1, second)], marks).explain(round(second.mean(), 8), 8, TARGETS)
+    assert found is not None and np.array_equal(found.losses, second) and found.began == 1
+
+
+def test_losses_whose_order_does_not_go_with_the_prices_are_not_judged_by_place() -> None:
+    stream = Source("spike").draw(TARGETS + 1, 1)
+    paid = stream.nll[1:] + 0.1
+    verdicts = []
+    for losses in (paid, RNG.permutation(paid)):
+        tape = recording([(1, losses)], [(1, f"val_loss:{losses.mean():.8f}")])
+        found = stages((Metric("final", round(losses.mean(), 8), 1.0),), (tape,), TARGETS)[0]
+        verdicts.append(check_mass(found, stream).status)
+    assert verdicts == [Status.HOLDS, Status.UNCHECKED]

@@ -154,7 +154,7 @@ def test_what_cannot_be_run_is_review_with_the_reason(tmp_path: Path) -> None:
 def test_a_figure_that_is_only_printed_is_not_cleared(tmp_path: Path) -> None:
     entry = submission(tmp_path)
     (entry / "train_gpt.py").write_text("print('final_roundtrip_exact val_loss:5.00000000 val_bpb:3.44000000')\n")
-    result = probe_path(entry, plan=PLAN)
+    result = probe_path(entry, plan=PLAN, experiments=("floor",))
     assert result.verdict != "holds"
 
 

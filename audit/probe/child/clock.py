@@ -13,13 +13,14 @@ LATER_STEP_SECONDS = 1e-3
 class Clock:
     """Time passes by 0.1 ms a look and, while training, by ``step_seconds`` a step of the busiest optimizer.
 
-    After ``steps`` steps the training budget is spent, whatever the trainer's way of asking; later steps (test-time
-    training) are cheap, so that the evaluation's own time limits do not bite.
+    After ``steps`` steps the training budget is all but spent (there are trainers that keep seconds of it for what
+    follows, and check that they did), one step later it is, whatever the trainer's way of asking; steps after that
+    (test-time training) are cheap, so that the evaluation's own time limits do not bite.
     """
 
-    def __init__(self, steps: int, budget_seconds: float = 600.0) -> None:
+    def __init__(self, steps: int, budget_seconds: float = 600.0, kept_seconds: float = 40.0) -> None:
         self.steps = steps
-        self.step_seconds = budget_seconds / steps
+        self.step_seconds = (budget_seconds - kept_seconds) / steps
         self.now = START
         self._taken: dict[int, int] = {}
         self._most = 0

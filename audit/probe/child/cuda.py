@@ -111,6 +111,18 @@ class Redirect(TorchFunctionMode):
         return result
 
 
+class Listen(TorchFunctionMode):
+    """On a machine with a GPU: nothing is redirected; ``listener`` hears each call afterwards."""
+
+    def __init__(self, listener: Callable[[Any, tuple[Any, ...], dict[str, Any], Any], Any]) -> None:
+        super().__init__()
+        self.listener = listener
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = dict(kwargs or {})
+        return self.listener(func, args, kwargs, func(*args, **kwargs))
+
+
 def _asks_for_cuda(getter: Any) -> bool:
     """Whether this is the submission, not PyTorch itself, asking a tensor's ``is_cuda``."""
     if getattr(getattr(getter, "__self__", None), "__name__", "") != "is_cuda":
@@ -170,10 +182,11 @@ class Event(_Silent):
 
 
 class Properties:
-    """What get_device_properties says: the contest's GPU."""
+    """What get_device_properties says: the contest's GPU, but for the number of its processors."""
 
     name, major, minor = "NVIDIA H100 80GB HBM3", 9, 0
-    multi_processor_count, total_memory = 132, 80 << 30
+    # One: a kernel that shares its tiles among them is interpreted once, not once for each.
+    multi_processor_count, total_memory = 1, 80 << 30
     shared_memory_per_multiprocessor = shared_memory_per_block_optin = 228 << 10
     warp_size, max_threads_per_multi_processor, regs_per_multiprocessor, L2_cache_size = 32, 2048, 65536, 50 << 20
 
@@ -253,9 +266,35 @@ def install() -> None:
     torch.load = lambda *a, **k: load(
         *a[:1], *(on_cpu(x) for x in a[1:]), **{n: on_cpu(x) if n == "map_location" else x for n, x in k.items()}
     )
+    _backward()
     _plain_optimizers()
     _single_rank()
     _threads()
+
+
+def _backward() -> None:
+    """A function mode is off while it handles a call, and backward, being one, would run what recomputes or has a
+    backward of its own without it: so that it is no such call. Nothing needs to be recomputed at toy size either."""
+
+    def backward(
+        self: Any, gradient: Any = None, retain_graph: Any = None, create_graph: bool = False, inputs: Any = None
+    ) -> None:
+        gradients = torch.autograd._make_grads((self,), (gradient,), is_grads_batched=False)
+        leaves = (inputs,) if isinstance(inputs, torch.Tensor) else tuple(inputs or ())
+        keep = create_graph if retain_graph is None else retain_graph
+        torch.autograd.graph._engine_run_backward(
+            (self,), gradients, keep, create_graph, leaves, allow_unreachable=True, accumulate_grad=True
+        )
+
+    def checkpoint(function: Any, *args: Any, **kwargs: Any) -> Any:
+        for name in ("use_reentrant", "preserve_rng_state", "context_fn", "determinism_check", "debug", "early_stop"):
+            kwargs.pop(name, None)
+        return function(*args, **kwargs)
+
+    import torch.utils.checkpoint as checkpointing
+
+    torch.Tensor.backward = backward
+    checkpointing.checkpoint = checkpoint
 
 
 def _threads() -> None:
@@ -334,5 +373,11 @@ def _single_rank() -> None:
 
         def no_sync(self) -> Any:
             return contextlib.nullcontext()
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError:
+                return getattr(super().__getattr__("module"), name)
 
     parallel.DistributedDataParallel = parallel.distributed.DistributedDataParallel = SingleRank

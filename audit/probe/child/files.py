@@ -8,10 +8,12 @@ import glob
 import io
 import os
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DATA = Path("/data")
+MAX_OPENED = 20_000
 _SHARD = re.compile(r"(fineweb\w*|docs\w*)_(train|val)(_bytes)?_?[\d*?\[\]-]*\.bin$")
 
 
@@ -20,7 +22,9 @@ class DataFiles:
 
     def __init__(self, folder: Path, vocabulary: int) -> None:
         self.folder, self.vocabulary = folder, vocabulary
-        self.opened: list[tuple[str, str]] = []  # (mode, path)
+        self.opened: list[tuple[int, str, str]] = []  # (moment of the tape, mode, path)
+        self.moment: Callable[[], int] = lambda: 0
+        self.listener: Callable[[str, str], None] = lambda mode, path: None
 
     def value(self, name: str, submitted: str | None) -> str | None:
         """What a setting that names data or the tokenizer is set to; None for every other."""
@@ -63,6 +67,16 @@ class DataFiles:
             if fnmatch.fnmatch(name, f"fineweb_{kind}_*.bin") and ("_bytes" in name) == bytes_file
         ]
 
+    def _opening(self, mode: str, path: Any) -> None:
+        """Note that a file is about to be opened."""
+        if isinstance(path, (str, os.PathLike)):
+            name = os.fspath(path)
+            if str(name).startswith((sys.prefix, sys.base_prefix, "/usr/")):  # Python's own
+                return
+            if len(self.opened) < MAX_OPENED:
+                self.opened.append((self.moment(), mode, str(name)))
+            self.listener(mode, str(name))
+
     def install(self) -> None:
         self._patch_glob()
         self._patch_readers()
@@ -93,10 +107,18 @@ class DataFiles:
 
         def telling(*args: Any, **kwargs: Any) -> Any:
             if len(args) > place and isinstance(args[place], (str, os.PathLike)):
-                self.opened.append((mode, os.fspath(args[place])))
+                self._opening(mode, args[place])
             return function(*args, **kwargs)
 
         return telling
+
+    def _moved(self, function: Any) -> Any:
+        def moving(source: Any, destination: Any, *args: Any, **kwargs: Any) -> Any:
+            done = function(source, destination, *args, **kwargs)
+            self._opening("wb", destination)
+            return done
+
+        return moving
 
     def _patch_readers(self) -> None:
         import numpy as np
@@ -108,21 +130,21 @@ class DataFiles:
         def open_(path: Any, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
             if not any(flag in mode for flag in "wxa+"):
                 path = self.locate(path)
-            if isinstance(path, (str, os.PathLike)) and len(self.opened) < 10_000:
-                self.opened.append((mode, os.fspath(path)))
+            self._opening(mode, path)
             return opener(path, mode, *args, **kwargs)
 
         def fromfile_(path: Any, *args: Any, **kwargs: Any) -> Any:
             path = self.locate(path)
-            if isinstance(path, (str, os.PathLike)) and len(self.opened) < 10_000:
-                self.opened.append(("rb", os.fspath(path)))
+            self._opening("rb", path)
             return fromfile(path, *args, **kwargs)
 
         class Memmap(memmap):
             def __new__(cls, path: Any, *args: Any, **kwargs: Any) -> Any:
-                return memmap.__new__(cls, located(path), *args, **kwargs)
+                path = located(path)
+                opening("rb", path)
+                return memmap.__new__(cls, path, *args, **kwargs)
 
-        located = self.locate
+        located, opening = self.locate, self._opening
 
         def exists_(path: Path, **kwargs: Any) -> bool:
             return exists(path, **kwargs) or located(path) != path
@@ -131,6 +153,9 @@ class DataFiles:
         for mode, name in (("wb", "save"), ("rb", "load")):
             setattr(torch, name, self._told(mode, getattr(torch, name), 1 if name == "save" else 0))
         Path.exists = exists_
+
+        for name in ("replace", "rename"):  # a file that is written whole under another name
+            setattr(os, name, self._moved(getattr(os, name)))
 
         processor = sentencepiece.SentencePieceProcessor
         load, initialise = processor.Load, processor.__init__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import runpy
@@ -10,6 +11,10 @@ import sys
 import traceback
 from pathlib import Path
 from typing import Any
+
+TAPE = ".golfproof-tape-{}.npz"  # one a process, in the order in which they began
+PLAN = ".golfproof-plan-{}.json"
+MARKER = ".golfproof-evaluating"
 
 
 class _Lines:
@@ -30,44 +35,63 @@ class _Lines:
 def main(plan_path: str) -> None:
     """Install the redirection, the toy settings, the clock and the tape; run; save the tape whatever happens."""
     plan = json.loads(Path(plan_path).read_text())
+    process = int(Path(plan_path).stem.rsplit("-", 1)[-1])
+    folder = Path(plan_path).parent
     import numpy as np
     import torch
 
-    from audit.probe.child import cuda, standins
+    from audit.probe.child import cuda, grammar, standins
     from audit.probe.child.clock import Clock
     from audit.probe.child.environment import Environment
+    from audit.probe.child.evaluation import Evaluation
     from audit.probe.child.files import DataFiles
+    from audit.probe.child.programs import Programs
     from audit.probe.child.tape import Alignment, Tape
     from audit.probe.shrink import Toy, toy_value
 
     torch.set_num_threads(1)
-    toy = Toy(**plan["toy"])
-    files = DataFiles(Path(plan["data"]), toy.vocabulary)
+    torch.set_flush_denormal(True)  # vanishing numbers cost a CPU a hundred times as much
+    toy, data = Toy(**plan["toy"]), Path(plan["data"])
+    files = DataFiles(data, toy.vocabulary)
     environment = Environment(os.environ, lambda name, value: files.value(name, value) or toy_value(name, value, toy))
-    stream = np.fromfile(Path(plan["data"]) / "fineweb_val_000000.bin", dtype="<u2")[512:]
-    tape = Tape(Alignment(stream))
+    stream = np.fromfile(data / "fineweb_val_000000.bin", dtype="<u2")[512:]
+    evaluation = Evaluation(plan["evaluation"], process, folder / MARKER, data)
+    tape = Tape(Alignment(stream), evaluation.heard)
+    files.moment, files.listener = tape.moment, evaluation.opened
 
-    standins.install()
+    failure = ""
+
+    def save() -> None:
+        tape.save(folder / TAPE.format(process), asked=environment.asked, opened=files.opened, failure=failure)
+
+    def prepare(script: str, arguments: list[str]) -> list[str]:
+        number = process + 1
+        while (folder / PLAN.format(number)).exists():
+            number += 1
+        path = folder / PLAN.format(number)
+        path.write_text(json.dumps({**plan, "trainer": script, "arguments": arguments}))
+        return [sys.executable, "-P", "-m", "audit.probe.child.run", str(path)]
+
     redirected = not (plan["gpu"] and torch.cuda.is_available())
+    Programs(prepare, save).install()
+    standins.install(nvidia_smi=redirected)
     if redirected:
         cuda.install()
+    grammar.install()
     Clock(toy.steps).install()
     files.install()
     environment.install()
     sys.stdout = _Lines(sys.stdout, tape)
     sys.argv = [plan["trainer"], *plan["arguments"]]
     sys.path.insert(0, str(Path(plan["trainer"]).resolve().parent))
-
-    failure = ""
-
-    def save() -> None:
-        tape.save(Path(plan["tape"]), asked=environment.asked, opened=files.opened[-2000:], failure=failure)
+    if process == 0:
+        os.chdir(Path(plan["trainer"]).parent)
 
     def stopped(*_: Any) -> None:
         raise SystemExit("stopped by the probe")
 
     signal.signal(signal.SIGTERM, stopped)
-    mode = cuda.Redirect(tape.heard)
+    mode: contextlib.AbstractContextManager[Any] = cuda.Redirect(tape.heard) if redirected else cuda.Listen(tape.heard)
     try:
         with mode:
             runpy.run_path(plan["trainer"], run_name="__main__")

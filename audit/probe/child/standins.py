@@ -138,6 +138,38 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def exec_module(self, module: types.ModuleType) -> None: ...
 
 
+class _Float32Kernels(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads Triton with bfloat16 meaning float32, as it does in torch here: an interpreted kernel that stores one into
+    a tensor of the other writes nonsense."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Any] = {}
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname not in ("triton.language.core", "triton.runtime.interpreter"):
+            return None
+        spec = self._found[fullname] = importlib.machinery.PathFinder.find_spec(fullname, path)
+        return spec and importlib.util.spec_from_loader(fullname, self, origin=spec.origin)
+
+    def create_module(self, spec: Any) -> types.ModuleType:
+        return importlib.util.module_from_spec(self._found[spec.name])
+
+    def exec_module(self, module: Any) -> None:
+        self._found[module.__name__].loader.exec_module(module)
+        if module.__name__.endswith("core"):
+            module.bfloat16 = module.float32
+            return
+        import numpy as np
+
+        original = module._get_np_dtype
+
+        def get_np_dtype(tt_dtype: Any) -> Any:  # its table has both names, and the later one would win
+            element = getattr(tt_dtype, "element_ty", tt_dtype) if tt_dtype.is_block() else tt_dtype
+            return np.dtype(np.float32) if element == module.tl.float32 else original(tt_dtype)
+
+        module._get_np_dtype = get_np_dtype
+
+
 def _asked_by_torch() -> bool:
     """PyTorch looks for Triton to use it: it must go without."""
     frame: Any = sys._getframe(2)
@@ -164,9 +196,13 @@ class _Module(types.ModuleType):
         return _Anything(f"{self.__name__}.{name}")
 
 
-def install() -> None:
-    """Last on the search path: a package that is really there is used. nvidia-smi answers with a line."""
+def install(nvidia_smi: bool = True) -> None:
+    """Last on the search path: a package that is really there is used. Unless there is a GPU, whose own it is,
+    ``nvidia_smi`` answers with a line."""
     sys.meta_path.append(_Finder())
+    if not nvidia_smi:
+        return
+    sys.meta_path.insert(0, _Float32Kernels())
     flex()
     run, check_output = subprocess.run, subprocess.check_output
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class Alignment:
 class Tape:
     """Listens to torch functions. Nothing is kept until the validation stream is first seen as targets."""
 
-    def __init__(self, alignment: Alignment) -> None:
+    def __init__(self, alignment: Alignment, told: Callable[[int], None] | None = None) -> None:
         self._alignment = alignment
+        self._told = told  # hears the moment of each vector before it is kept
         self._sites: dict[tuple[str, int, str], int] = {}
         self._values: list[np.ndarray] = []
         self._count = 0
@@ -77,8 +79,14 @@ class Tape:
         elif name in ("sum", "mean") and isinstance(result, torch.Tensor) and not result.requires_grad:
             self._summed(name, args, result)
         elif name == "numpy" and isinstance(result, np.ndarray) and result.dtype.kind == "f":
+            if result.ndim == 1 and result.size:
+                self.vector("numpy", result, depth=3)
             return _listening(result, self)
         return result
+
+    def moment(self) -> int:
+        """How many vectors and trained passes have been heard."""
+        return self._moment
 
     def mark(self, text: str) -> None:
         """A line that the trainer printed: tells the stages apart."""
@@ -97,6 +105,8 @@ class Tape:
             return None
         key = (frame.f_code.co_filename, frame.f_lineno, kind)
         site = self._sites.setdefault(key, len(self._sites))
+        if self._told is not None:
+            self._told(self._moment)
         self._values.append(np.array(values, dtype=np.float64).reshape(-1))
         self._events.append((self._moment, site, self._count, self._count + values.size))
         self._count += values.size
@@ -107,7 +117,7 @@ class Tape:
         target = args[1] if len(args) > 1 else kwargs.get("target")
         if target is None or target.dtype.is_floating_point or target.numel() < KEY_TOKENS:
             return
-        flat = target.detach().reshape(-1).numpy()
+        flat = target.detach().reshape(-1).cpu().numpy()
         runs = self._alignment.find(flat)
         if not runs:
             return
@@ -116,13 +126,15 @@ class Tape:
             for place, _, length in runs:
                 self._trained.append((self._moment, place, length))
             self._moment += 1
-            return
-        if result.numel() == target.numel():
+            if result.numel() != target.numel():
+                return
+            losses = result  # a pass that is scored and then trained on
+        elif result.numel() == target.numel():
             losses = result
         else:
             with torch.no_grad():
                 losses = func(*args, **{**kwargs, "reduction": "none"})
-        self._placed(self.vector(name, losses.detach().float().reshape(-1).numpy(), depth=4), runs)
+        self._placed(self.vector(name, losses.detach().float().reshape(-1).cpu().numpy(), depth=4), runs)
 
     def _gathered(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> None:
         index = kwargs.get("index", args[-1] if isinstance(args[-1], torch.Tensor) else None)
@@ -130,7 +142,7 @@ class Tape:
             return
         if index.dtype != torch.int64 or index.numel() > MAX_VECTOR:
             return
-        runs = self._alignment.find(index.detach().reshape(-1).numpy())
+        runs = self._alignment.find(index.detach().reshape(-1).cpu().numpy())
         if not runs:
             return
         self.started = True
@@ -139,7 +151,7 @@ class Tape:
                 self._trained.append((self._moment, place, length))
             self._moment += 1
             return
-        self._placed(self.vector(name, -result.detach().float().reshape(-1).numpy(), depth=4), runs)
+        self._placed(self.vector(name, -result.detach().float().reshape(-1).cpu().numpy(), depth=4), runs)
 
     def _placed(self, event: int | None, runs: list[tuple[int, int, int]]) -> None:
         if event is not None:
@@ -148,7 +160,7 @@ class Tape:
     def _summed(self, name: str, args: tuple[Any, ...], result: Any) -> None:
         tensor = args[0]
         if isinstance(tensor, torch.Tensor) and tensor.dtype in (torch.float32, torch.float64) and result.dim() == 0:
-            self.vector(name, tensor.detach().reshape(-1).numpy(), depth=4)
+            self.vector(name, tensor.detach().reshape(-1).cpu().numpy(), depth=4)
 
     def save(self, path: Path, **notes: Any) -> None:
         """One .npz; read by audit/probe/recording.py."""

@@ -1,0 +1,107 @@
+"""What runs beside a trainer in the sandbox: newer grammar, programs it starts, and a GPU left alone."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from audit.probe.child.cuda import Listen, Redirect
+from audit.probe.child.programs import script_of
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("command", "script"),
+    [
+        (["/usr/bin/python3", "eval.py", "--x", "1"], ["eval.py", "--x", "1"]),
+        ([sys.executable, "-u", "-W", "ignore", "eval.py"], ["eval.py"]),
+        (["torchrun", "--standalone", "--nproc_per_node=8", "train_gpt.py", "a"], ["train_gpt.py", "a"]),
+        (["python", "-m", "torch.distributed.run", "--nproc_per_node", "8", "t.py"], ["t.py"]),
+        (["python", "-c", "print(1)"], None),
+        (["python", "-m", "pip", "install"], None),
+        (["nvidia-smi"], None),
+        ([], None),
+    ],
+)
+def test_the_script_of_a_command_line_is_found(command: list[str], script: list[str] | None) -> None:
+    assert script_of(command) == script
+
+
+def run_python(source: str, *arguments: str) -> str:
+    """What a program prints, in a process of its own: installing patches the interpreter."""
+    done = subprocess.run(
+        [sys.executable, "-c", source, *arguments], capture_output=True, text=True, cwd=ROOT, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_newer_python_runs_as_a_script_as_a_module_and_from_a_text(tmp_path: Path) -> None:
+    newer = "def first[T](xs: list[T]) -> T:\n    return xs[0]\nprint(f'{first([f\"{'a'}b\"])}')\n"
+    (tmp_path / "newer_module.py").write_text(newer)
+    source = (
+        "import sys, runpy; sys.path.insert(0, sys.argv[1]); sys.dont_write_bytecode = True\n"
+        "from audit.probe.child import grammar; grammar.install()\n"
+        "runpy.run_path(sys.argv[1] + '/newer_module.py'); import newer_module\n"
+        "def here():\n    seen = 3\n    exec(open(sys.argv[1] + '/newer_module.py').read() + 'print(seen)')\n"
+        "here()\n"
+    )
+    assert run_python(source, str(tmp_path)).split() == ["ab", "ab", "ab", "3"]
+
+
+def test_what_is_python_of_no_version_still_is_a_syntax_error() -> None:
+    source = (
+        "from audit.probe.child import grammar; grammar.install()\n"
+        "try:\n    exec('def f(:\\n  pass')\nexcept SyntaxError:\n    print('refused')\n"
+    )
+    assert run_python(source) == "refused\n"
+
+
+def test_where_there_is_a_gpu_a_device_stays_what_it_is() -> None:
+    heard = []
+
+    def listener(function: object, args: object, kwargs: dict[str, object], result: object) -> object:
+        heard.append((getattr(function, "__name__", ""), kwargs.get("device")))
+        return result
+
+    with Listen(listener):
+        torch.zeros(2, device="meta").sum()
+    assert ("zeros", "meta") in heard and any(name == "sum" for name, _ in heard)
+    with Redirect():
+        assert torch.zeros(2, device="cuda").device.type == "cpu"
+
+
+@pytest.mark.slow
+def test_with_a_gpu_nothing_is_put_in_place_of_cuda(tmp_path: Path) -> None:
+    """A stand-in says that there is a GPU; the trainer prints whether torch is still torch."""
+    from audit.probe.launch import write_data
+    from audit.probe.noise import Source
+    from audit.probe.shrink import Toy
+
+    stream = Source("spike").draw(3000, 1)
+    write_data(tmp_path / "data", stream.tokens, stream, 1024)
+    (tmp_path / "train_gpt.py").write_text(
+        "import torch, subprocess\n"
+        "print(torch.device.__module__, torch.bfloat16, torch.inference_mode.__module__, subprocess.run.__module__)\n"
+    )
+    note = {
+        "trainer": str(tmp_path / "train_gpt.py"), "arguments": [], "data": str(tmp_path / "data"),
+        "toy": Toy().__dict__, "gpu": True, "evaluation": None,
+    }  # fmt: skip
+    (tmp_path / ".golfproof-plan-0.json").write_text(json.dumps(note))
+    source = (
+        "import sys, torch\ntorch.cuda.is_available = lambda: True\n"
+        "from audit.probe.child.run import main\nmain(sys.argv[1])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", source, str(tmp_path / ".golfproof-plan-0.json")],
+        capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == "torch torch.bfloat16 torch.autograd.grad_mode subprocess"
