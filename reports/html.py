@@ -7,7 +7,8 @@ import hashlib
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, TypeVar
 
 from markupsafe import Markup
 
@@ -21,6 +22,8 @@ from reproduce.runlog import RunLog
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+
+_T = TypeVar("_T")
 
 # Rows that the script lays out when they are wanted are all there for who has no script.
 WITHOUT_SCRIPT = "tbody.rest { display: table-row-group; }"
@@ -96,14 +99,30 @@ def render(report: Report, *, home: str = "") -> str:
 
 
 def _finding(report: Report, finding: Finding) -> dict[str, object]:
+    steps = [_step(report, step) for step in finding.path]
     return {
         "it": finding,
         "place": digest.place(finding),
         "link": digest.line_link(report, finding.file, finding.line),
         "reference": reference(finding.reference),
-        "steps": [_step(report, step) for step in finding.path],
+        "steps": steps,
+        "stretches": list(_stretches(steps, [step.role == "step" for step in finding.path])),
         "here": Markup("") if finding.path else _excerpt(report, finding.file, finding.line, ""),
     }
+
+
+def _stretches(steps: list[_T], between: list[bool]) -> Iterator[tuple[bool, list[_T]]]:
+    """The steps in order, long stretches ``between`` source and sink folded save their first and last two."""
+    start = 0
+    for folds, group in groupby(between):
+        part = steps[start : start + len(list(group))]
+        start += len(part)
+        if folds and len(part) > 5:
+            yield False, part[:1]
+            yield True, part[1:-2]
+            yield False, part[-2:]
+        else:
+            yield False, part
 
 
 def _step(report: Report, step: Step) -> dict[str, object]:

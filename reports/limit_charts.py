@@ -35,15 +35,14 @@ def bars(
     longest = max(limit, *(sum(value for _, value in parts) for _, parts in rows)) * 1.04
     names = list(dict.fromkeys(part for _, parts in rows for part, _ in parts))
     bottom = top + height * len(rows)
-    ends = []  # the limit's line goes over the bars and under the words
     body = []
     for position, (name, parts) in enumerate(rows):
         y = top + position * height
         total = sum(value for _, value in parts)
         shown = f"{total:,.{(0 if total >= 1000 else 1) if digits is None else digits}f}"
         exceeds = total > limit + slack
-        ends.append(markup('<text x="0" y="{}">{}</text>', y + 16, clip(plain(name), 40)))
-        ends.append(
+        body.append(markup('<text x="0" y="{}">{}</text>', y + 16, clip(plain(name), 40)))
+        body.append(
             markup(
                 '<text class="figure{}" x="100%" y="{}" text-anchor="end">{}{}{}</text>',
                 " over" if exceeds else "",
@@ -67,8 +66,8 @@ def bars(
                 )
             )
             at += width
-    body.append(_upright("limit", limit / longest * 100, 14, bottom))
-    body += ends
+        # With a margin of the page's colour, for the line may cross a bar of nearly its own.
+        body += [_upright(name, limit / longest * 100, y + 19, y + 41) for name in ("margin", "limit")]
     body.append(markup('<text x="100%" y="12" text-anchor="end">limit {:,.0f} {}</text>', limit, unit))
     description = "; ".join(
         f"{name}: " + ", ".join(f"{part} {value:,.9g} {unit}" for part, value in parts) for name, parts in rows

@@ -8,8 +8,10 @@ from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from conftest import finding
 from test_report_escape import HOSTILE
 
+from audit.finding import Finding, Step
 from reports import html
 from reports.report import Experiment, Report
 from reproduce.runlog import Metric
@@ -151,3 +153,18 @@ def test_the_probability_mass_that_a_probe_measured_is_drawn_against_one(report:
     assert "hedge" in drawn and "1.458, more than a distribution has" in drawn
     assert "0.998" in drawn and drawn.count("more than") == 1 and "diverged" not in drawn
     assert html.probability_mass(replace(report, experiments=())) == ""
+
+
+def test_a_long_path_is_folded_between_its_ends(report: Report) -> None:
+    steps = tuple(Step("a.py", line, "", f"via {line}") for line in range(2, 12))
+    path = (Step("a.py", 1, "", "alpha", "source"), *steps, Step("a.py", 12, "", "omega", "sink"))
+    page = html.render(audited(report, finding(path=path)))
+    folded = re.findall(r"<summary>(\d+) steps in between</summary>(.*?)</details>", page, re.S)
+    assert [count for count, _ in folded] == ["7"]
+    assert re.findall(r"via (\d+)", folded[0][1]) == [str(line) for line in range(3, 10)]
+    assert re.findall(r"(?:alpha|via|omega)", outline(page).text) == ["alpha", *["via"] * 10, "omega"]
+
+
+def audited(report: Report, *findings: Finding) -> Report:
+    assert report.audit is not None
+    return replace(report, audit=replace(report.audit, findings=findings), probes=())
