@@ -38,13 +38,18 @@ for command in COMMANDS:
 
 
 def main() -> None:
-    """Run the command line; exit 2 with one line on unusable input."""
+    """Run the command line; exit 2 with one line on unusable input, or where what it needs is not installed."""
     try:
         app()
     except (InputError, EntryInputError) as error:
         from reports.escape import plain
 
         sys.stderr.write(f"golfproof: {plain(str(error))}\n")  # it may name a stranger's file
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        sys.stderr.write("golfproof: expected PyTorch (pip install 'golfproof[train]'), found no module named torch\n")
         sys.exit(2)
     except BrokenPipeError:
         sys.stderr.close()  # the reader of the pipe went away: nothing to say

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import subprocess
 import sys
 from pathlib import Path
 
@@ -82,3 +83,21 @@ def test_a_truncated_shard_is_one_line_and_exit_2(tmp_path, capsys, monkeypatch)
     assert "fineweb_val_000000.bin" in err
     assert "expected" in err
     assert shard.stat().st_size == 1024 + 20
+
+
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None; from golfproof.app import main; main()"
+
+
+def without_torch(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-c", WITHOUT_TORCH, *words], capture_output=True, text=True)
+
+
+def test_a_command_that_needs_pytorch_says_so_in_one_line() -> None:
+    done = without_torch("describe", "--preset", "tiny")
+    assert done.returncode == 2
+    assert "golfproof[train]" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_an_audit_needs_no_pytorch(tmp_path: Path) -> None:
+    (tmp_path / "train_gpt.py").write_text(TRAINER)
+    assert without_torch("audit", str(tmp_path)).returncode == 0
