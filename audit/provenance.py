@@ -46,6 +46,7 @@ SHIFTED = 1 << 31  # hidden states moved by one position
 TEXT = 1 << 32  # pieces of the tokenizer
 HASHED = 1 << 33  # token arithmetic of a hash
 PREVIOUS = 1 << 34  # hidden states of the position before
+CLASS = 1 << 35  # what class the token being scored is of: its piece, or a table of pieces read at it
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from audit.interpret.containers import element_of, known_items, put, put_item
 from audit.interpret.heap import Array, Class, Function, Instance, Layer, Mapping, ModuleThing, Sequence
-from audit.interpret.library.tables import count_if_table
+from audit.interpret.library.tables import count_if_stored_back, count_if_table
 from audit.interpret.library.training import step_if_gradient
 from audit.interpret.models import is_model, parameters_of
 from audit.interpret.scoring import score_if_nll_stored
 from audit.provenance import (
+    CLASS,
     COMPARED,
     COUNT,
     CURRENT,
@@ -82,6 +83,8 @@ def assign(interp: Interpreter, target: ast.expr, value: Value, node: ast.AST) -
         base, index = interp.evaluate(target.value), interp.evaluate(target.slice)
         if adds_to_itself(node):
             count_if_table(interp, node, base, index)
+        else:
+            count_if_stored_back(interp, node, base, index, value)
         score_if_nll_stored(interp, node, value)
         store_element(interp, target.value, base, index, value, node)
 
@@ -194,10 +197,10 @@ def gated(interp: Interpreter, value: Value, index: Value, node: ast.AST) -> Val
         value = value.but(bits=value.bits | interp.guard_choice)
     decided = interp.guard_data
     if (
-        decided & TEXT
-        and decided & (CURRENT | TARGET)
+        decided & CLASS
         and decided & VAL
-        and not value.bits & (CURRENT | TARGET | NLL | TEXT)
+        and (value.bits & (COUNT | interp.held_bits) or not value.bits & (CURRENT | TARGET))
+        and not value.bits & (NLL | TEXT)
         and value.const is UNKNOWN
         and index.loops
         and not index.bits & TOKEN

@@ -10,7 +10,7 @@ from audit.interpret.folding import truth
 from audit.interpret.heap import External, Function, Method, constant
 from audit.interpret.scoring import best_of_scores
 from audit.interpret.texts import literal
-from audit.provenance import NLL, RANK, TEXT, VAL, Value, join, join_variables
+from audit.provenance import COMPARED, NLL, RANK, TEXT, VAL, Value, join, join_variables
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -73,7 +73,10 @@ def eval_if_expression(interp: Interpreter, node: ast.IfExp) -> Value:
     if isinstance(node.test, ast.Compare) and test.bits & NLL and body.bits & other.bits & NLL and test.bits & VAL:
         bit = interp.emit("choose", node, test, how="expression")
         return join(body, other).but(bits=body.bits | other.bits | bit)
-    return join(body, other)
+    joined = join(body, other)
+    if test.bits & TEXT and {type(body.const), type(other.const)} <= {bool, int} and body.const != other.const:
+        joined = joined.but(bits=joined.bits | (test.bits & TEXT) | COMPARED)  # the class of a piece, as a number
+    return joined
 
 
 def dead_branch(interp: Interpreter, statements: list[ast.stmt], node: ast.If, by_settings: bool) -> None:

@@ -20,7 +20,7 @@ from audit.interpret.containers import (
 )
 from audit.interpret.folding import truth
 from audit.interpret.heap import Frame, Mapping, Sequence
-from audit.provenance import TOKEN, TRAIN, UNKNOWN, VAL, Value, join_variables
+from audit.provenance import CURRENT, PAST, TARGET, TOKEN, TRAIN, UNKNOWN, VAL, Value, join_variables
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -99,7 +99,7 @@ def walk_loop(
                     after = join_variables(after, variables)
                 exits.clear()
                 carried = {
-                    name: value.but(loops=value.loops & ~bit) if of_earlier_round(value) else value
+                    name: earlier(value, bit) if of_earlier_round(value) else value
                     for name, value in join_variables(carried, after).items()
                 }
             interp.frame.variables = dict(carried)
@@ -145,6 +145,14 @@ def widened(
 def of_earlier_round(value: Value) -> bool:
     """Tokens that a loop carries over are those of the round before, not of this one."""
     return bool(value.bits & TOKEN and value.bits & (VAL | TRAIN))
+
+
+def earlier(value: Value, bit: int) -> Value:
+    """Return a value as the next round of a loop sees it: the tokens of this round are then past."""
+    bits = value.bits
+    if value.loops & bit and bits & (TARGET | CURRENT):
+        bits = bits & ~(TARGET | CURRENT) | PAST
+    return value.but(bits=bits, loops=value.loops & ~bit)
 
 
 def eval_comprehension(

@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.heap import Array, seen
-from audit.interpret.library.tables import table_read
+from audit.interpret.library.tables import class_of, table_read
 from audit.provenance import (
     BYTES,
     COMPARED,
@@ -111,7 +111,8 @@ def gathered(base: Value, key: Value) -> Value:
         if not key.bits & INPUT or key.bits & TARGET:
             bits |= TARGET
         return Value(bits, loops=loops, trail=key.trail or base.trail)
-    return Value(bits | (key.bits & ~TOKEN), loops=loops, trail=key.trail or base.trail)
+    bits |= class_of(base.bits, key.bits) | (key.bits & ~TOKEN)
+    return Value(bits, loops=loops, trail=key.trail or base.trail)
 
 
 def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node: ast.AST) -> Value:

@@ -9,6 +9,7 @@ from audit.interpret.assignment import store_attribute
 from audit.interpret.containers import append, deep_bits, union
 from audit.interpret.heap import Array, Instance, Mapping, Parameters, Sequence
 from audit.interpret.library.invocation import Handler, Invocation
+from audit.interpret.library.tables import class_of
 from audit.interpret.models import inside_model, is_model
 from audit.provenance import EVENTS, LEAF, NOTHING, PARAM, TEXT, TOKEN, Value
 from audit.words import words
@@ -127,7 +128,9 @@ def tokenizer_method(interp: Interpreter, receiver: Value, name: str, given: lis
         return Value(union(given).bits | TOKEN)
     if name.startswith(("is_", "Is")):
         return Value(0)
-    return Value((receiver.bits | union(given).bits) & ~TOKEN | (TEXT if receiver.bits & TEXT else 0))
+    told = union(given).bits
+    bits = (receiver.bits | told) & ~TOKEN | (TEXT if receiver.bits & TEXT else 0)
+    return Value(bits | (class_of(receiver.bits, told) if told & TOKEN else 0))
 
 
 FUNCTIONS: dict[str, Handler] = {

@@ -9,14 +9,18 @@ from audit.interpret.containers import union, whole_element
 from audit.interpret.heap import Array, Function, Instance, Mapping, Sequence, seen
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.provenance import (
+    CLASS,
     COUNT,
+    CURRENT,
     EVENTS,
+    FIRST_EVENT,
     HASH_CURRENT,
     HASH_TARGET,
     KEY,
     POSITION,
     TARGET,
     TARGET_LOOKUP,
+    TEXT,
     TOKEN,
     TRAIN,
     UNKNOWN,
@@ -58,14 +62,32 @@ def from_mapping(interp: Interpreter, thing: Mapping, key: Value, node: ast.AST)
         return table_read(interp, value, Value(bits, loops=key.loops, trail=key.trail), node).but(thing=value.thing)
     if isinstance(value.thing, Mapping | Sequence | Instance | Array | Function):
         return seen(value)
-    return value.but(bits=value.bits | (bits & (TARGET | VAL | TRAIN)), loops=value.loops | key.loops)
+    held = held_in(interp, thing) if bits & TOKEN else 0
+    held |= class_of(value.bits, bits) if bits & TOKEN else 0
+    return value.but(bits=value.bits | held | (bits & (TARGET | VAL | TRAIN)), loops=value.loops | key.loops)
+
+
+def held_in(interp: Interpreter, thing: Mapping) -> int:
+    """Return the bit of what was looked up in a mapping under a key of tokens: stored there again, it is a count."""
+    bit = 1 << interp.known_bits.setdefault(("held", id(thing)), FIRST_EVENT + len(interp.known_bits))
+    interp.held_bits |= bit
+    return bit
+
+
+def class_of(table: int, token: int) -> int:
+    """A table of pieces that is read at the token being scored tells its class."""
+    return CLASS if table & TEXT and token & VAL and token & (TARGET | CURRENT) else 0
 
 
 def bits_of_parts(value: Value) -> int:
-    bits = value.bits
-    for item in value.items or ():
-        bits |= item.bits
-    return bits
+    """Return what a key is made of, the elements of a tuple included."""
+    return union([value]).bits if value.items or isinstance(value.thing, Sequence) else value.bits
+
+
+def count_if_stored_back(interp: Interpreter, node: ast.AST, base: Value, at: Value, value: Value) -> None:
+    """``n = d.get(k, 0) + 1`` and later ``d[k] = n``: an increment in two statements."""
+    if isinstance(base.thing, Mapping) and value.bits & held_in(interp, base.thing):
+        count_if_table(interp, node, base, at)
 
 
 def count_if_table(interp: Interpreter, node: ast.AST, base: Value, at: Value) -> None:
