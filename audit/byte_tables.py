@@ -6,7 +6,9 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
+from audit.source import Module
+from audit.tree import walk
+
 _PIECES = frozenset({"id_to_piece", "IdToPiece"})
 _BYTE_TESTS = frozenset({"is_byte", "IsByte"})
 
@@ -22,13 +24,16 @@ class Fault:
     again: ast.AST | None = None
 
 
-def faults(tree: ast.Module, walked: set[ast.AST]) -> Iterator[Fault]:
+def faults(module: Module, walked: set[ast.AST]) -> Iterator[Fault]:
     """Yield what the functions that a program walks through count wrongly when they size its tokenizer's pieces."""
-    functions = [n for n in ast.walk(tree) if isinstance(n, FunctionNode) and n in walked]
+    functions = [n for n in functions_of(module) if n in walked]
     helpers = {f.name: f.body[-1] for f in functions if len(f.body) == 1 and isinstance(f.body[0], ast.Return)}
-    added = next((n for f in functions for n in ast.walk(f) if _adds_spaces(n, helpers)), None)
+    added = next((n for f in functions for n in _sums(module, f) if _adds_spaces(n, helpers)), None)
+    words = _PIECES | helpers.keys()
     for function in functions:
-        nodes = list(_through(function, helpers))
+        if not any(word in line for line in module.lines[function.lineno - 1 : function.end_lineno] for word in words):
+            continue
+        nodes = _through(function, helpers)
         sized = next((n for n in nodes if _encodes(n)), None)
         if sized is None or not any(isinstance(n, ast.Attribute) and n.attr in _PIECES for n in nodes):
             continue
@@ -46,12 +51,25 @@ def faults(tree: ast.Module, walked: set[ast.AST]) -> Iterator[Fault]:
             yield Fault("space", counted, added)
 
 
-def _through(node: ast.AST, helpers: dict[str, ast.stmt], depth: int = 3) -> Iterator[ast.AST]:
-    """Yield the nodes below one, and those of the helper functions that it calls and that only return something."""
-    for inner in ast.walk(node):
-        yield inner
+def functions_of(module: Module) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    """Return the functions of a module."""
+    return [*module.nodes(ast.FunctionDef), *module.nodes(ast.AsyncFunctionDef)]
+
+
+def _sums(module: Module, function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[ast.AugAssign]:
+    """Return the augmented assignments in a function."""
+    last = function.end_lineno or function.lineno
+    return [n for n in module.nodes(ast.AugAssign) if function.lineno <= n.lineno <= last]
+
+
+def _through(node: ast.AST, helpers: dict[str, ast.stmt], depth: int = 3) -> list[ast.AST]:
+    """Return the nodes below one, and those of the helper functions that it calls and that only return something."""
+    found: list[ast.AST] = []
+    for inner in walk(node):
+        found.append(inner)
         if depth and isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name) and inner.func.id in helpers:
-            yield from _through(helpers[inner.func.id], helpers, depth - 1)
+            found += _through(helpers[inner.func.id], helpers, depth - 1)
+    return found
 
 
 def _encodes(node: ast.AST) -> bool:
@@ -69,9 +87,9 @@ def _counts_space(node: ast.AST, helpers: dict[str, ast.stmt]) -> bool:
     )
 
 
-def _adds_spaces(node: ast.AST, helpers: dict[str, ast.stmt]) -> bool:
+def _adds_spaces(node: ast.AugAssign, helpers: dict[str, ast.stmt]) -> bool:
     """``size += spaces[target] & ~borders[previous]``: a leading space is counted where the score is taken."""
-    if not isinstance(node, ast.AugAssign) or not isinstance(node.op, ast.Add):
+    if not isinstance(node.op, ast.Add):
         return False
     return any(
         isinstance(n, ast.BinOp)
@@ -90,16 +108,15 @@ def _tests_for_bytes(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str) and "<0x" in node.value.lower()
 
 
-def fills(tree: ast.Module, table_store: ast.AST) -> list[ast.AST]:
+def fills(module: Module, table_store: ast.AST) -> list[ast.AST]:
     """Return all the statements of a function that put sizes into the table which one of them fills."""
     base = _table_of(table_store)
     if not base:
         return []
-    for function in ast.walk(tree):
-        if isinstance(function, FunctionNode):
-            statements = [n for n in ast.walk(function) if _table_of(n) == base]
-            if table_store in statements:
-                return statements
+    for function in functions_of(module):
+        statements = [n for n in walk(function) if _table_of(n) == base]
+        if table_store in statements:
+            return statements
     return []
 
 

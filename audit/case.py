@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -185,10 +184,6 @@ class Case:
         """Return a line of a module, without its indent."""
         module = self.by_file.get(file)
         return module.excerpt(line) if module is not None else ""
-
-    def nodes(self, kind: type[ast.AST]) -> list[tuple[Module, ast.AST]]:
-        """Return all nodes of a kind in all modules."""
-        return [(m, node) for m in self.modules for node in ast.walk(m.tree) if isinstance(node, kind)]
 
     def gaps(self) -> list[str]:
         """Return why the analysis could not tell, for a reader; empty where it followed the program to its score."""

@@ -269,10 +269,8 @@ def _options(module: Module, found: Configuration, environment: dict[str, str], 
     runner = _SetupRunner(
         Limits(steps=100_000, seconds=1.0), dict(found.names[module.file]), module, found, environment
     )
-    for node in ast.walk(module.tree):
-        if not (
-            isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"
-        ):
+    for node in module.nodes(ast.Call):
+        if not (isinstance(node.func, ast.Attribute) and node.func.attr == "add_argument"):
             continue
         flags = [arg.value for arg in node.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
         if not flags:

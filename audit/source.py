@@ -9,14 +9,17 @@ from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from audit.layers import Unpacked
 from audit.parse import MAX_SOURCE_BYTES, ParseError, parse_source
+from audit.tree import walk
 from audit.unpack import unpack
 from reproduce.errors import InputError
 from reproduce.folder import SubmissionFolder
 
 MAX_MODULES = 60
+Node = TypeVar("Node", bound=ast.AST)
 _IMPORT = re.compile(
     r"^[ \t]*(?:from[ \t]+([.\w]+)[ \t]+import\b|import[ \t]+([\w.]+(?:[ \t]*(?:as[ \t]+\w+)?,[ \t]*[\w.]+)*))", re.M
 )
@@ -54,6 +57,17 @@ class Module:
     def lines(self) -> tuple[str, ...]:
         """The lines of ``text``, without their ends; line n is ``lines[n - 1]``."""
         return tuple(self.text.split("\n"))
+
+    @cached_property
+    def _by_kind(self) -> dict[type[ast.AST], list[ast.AST]]:
+        found: dict[type[ast.AST], list[ast.AST]] = {}
+        for node in walk(self.tree):
+            found.setdefault(node.__class__, []).append(node)
+        return found
+
+    def nodes(self, kind: type[Node]) -> list[Node]:
+        """All nodes of one kind in the order of ``ast.walk``; the tree is walked once for all kinds."""
+        return self._by_kind.get(kind, [])  # type: ignore[return-value]
 
     def excerpt(self, line: int) -> str:
         """Line ``line`` without its indent, cut to 160 characters; empty where there is none."""

@@ -8,6 +8,7 @@ from typing import Any
 from audit.constants.evaluator import Evaluator
 from audit.constants.library import iterate
 from audit.constants.values import UNKNOWN, Limits, Name, Thing, Unknown, plain
+from audit.tree import walk
 
 _SMALL_FUNCTION = 30  # lines of a function that may be a decoder
 _MAX_CALLS = 12  # calls in calls
@@ -170,7 +171,7 @@ class StatementRunner(Evaluator):
         if node.args.vararg:
             bound[node.args.vararg.arg] = tuple(args[len(names) :])
         bound.update({key: value for key, value in options.items() if key in bound})
-        declared = {name for part in ast.walk(node) if isinstance(part, ast.Global) for name in part.names}
+        declared = {name for part in walk(node) if isinstance(part, ast.Global) for name in part.names}
         saved, depth = dict(self.names), self.depth
         self.names.update(bound)
         self.calls, self.depth = self.calls + 1, 0

@@ -144,8 +144,8 @@ def channel_is_logged(interp: Interpreter, function: ast.expr) -> bool:
     shown = interp.channels.get(module)
     if shown is None:
         shown = interp.channels[module] = {}
-        for node in ast.walk(module.module.tree):
-            if not (isinstance(node, ast.Call) and node.args and isinstance(node.func, ast.Name | ast.Attribute)):
+        for node in module.module.nodes(ast.Call):
+            if not (node.args and isinstance(node.func, ast.Name | ast.Attribute)):
                 continue
             text = literal(node.args[0])
             if text and interp.witness.saw(text):

@@ -21,6 +21,7 @@ from audit.interpret.containers import (
 from audit.interpret.folding import truth
 from audit.interpret.heap import Frame, Mapping, Sequence
 from audit.provenance import CURRENT, PAST, TARGET, TOKEN, TRAIN, UNKNOWN, VAL, Value, join_variables
+from audit.tree import walk
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -124,7 +125,7 @@ def widened(
     if names is None:
         found: set[str] = set()
         for statement in body:
-            for child in ast.walk(statement):
+            for child in walk(statement):
                 if isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
                     found.add(child.id)
         names = interp.assigned_names[node] = frozenset(found)

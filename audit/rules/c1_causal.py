@@ -13,6 +13,7 @@ from audit.rules.examples import EVALUATION
 if TYPE_CHECKING:
     from audit.case import Case
     from audit.source import Module
+from audit.tree import walk
 
 _KERNELS = frozenset(
     (
@@ -79,7 +80,7 @@ class Causal(Rule):
         called = case.program.called
         for module in case.modules:
             for function in walked(module, called):
-                for node in ast.walk(function):
+                for node in walk(function):
                     if isinstance(node, ast.Call) and unmasked(node):
                         message = "attention without a causal mask"
                         yield self.place(case, module.file, node.lineno, message)
@@ -89,7 +90,7 @@ class Causal(Rule):
     def carried(self, case: Case, module: Module, loop: ast.For) -> Iterator[Finding]:
         """Findings of a loop that hands the last state of a pass over the window to the next pass."""
         fresh = {t.id for s in loop.body if isinstance(s, ast.Assign) for t in s.targets if isinstance(t, ast.Name)}
-        for node in ast.walk(loop):
+        for node in walk(loop):
             if not (isinstance(node, ast.Assign) and isinstance(node.value, ast.Call) and len(node.targets) == 1):
                 continue
             target, call = node.targets[0], node.value
@@ -111,11 +112,10 @@ class Causal(Rule):
 
 def walked(module: Module, called: set[ast.AST]) -> Iterator[ast.FunctionDef]:
     """Yield the methods that the program calls of classes that have a ``forward``."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.ClassDef):
-            methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
-            if any(m.name == "forward" for m in methods):
-                yield from (m for m in methods if m in called)
+    for node in module.nodes(ast.ClassDef):
+        methods = [s for s in node.body if isinstance(s, ast.FunctionDef)]
+        if any(m.name == "forward" for m in methods):
+            yield from (m for m in methods if m in called)
 
 
 def unmasked(call: ast.Call) -> bool:
@@ -138,20 +138,21 @@ def passes(module: Module, call: ast.Call, depth: int = 3) -> Iterator[ast.Funct
     """Yield the functions that a call may run: those of its name, and ``forward`` of what ``self.name`` is made of."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
     made: set[str] = set()
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.FunctionDef) and node.name == name:
-            yield node
-            for inner in node.body[-1:] if depth else ():  # a helper that only passes on
+    for function in module.nodes(ast.FunctionDef):
+        if function.name == name:
+            yield function
+            for inner in function.body[-1:] if depth else ():  # a helper that only passes on
                 if isinstance(inner, ast.Return) and isinstance(inner.value, ast.Call):
                     yield from passes(module, inner.value, depth - 1)
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Attribute) and t.attr == name for t in node.targets):
-            made |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
-    for node in ast.walk(module.tree) if made else ():
-        if isinstance(node, ast.FunctionDef) and node.name in made and isinstance(node.body[-1], ast.Return):
-            made |= {n.id for n in ast.walk(node.body[-1]) if isinstance(n, ast.Name)}
-    for node in ast.walk(module.tree) if made else ():
-        if isinstance(node, ast.ClassDef) and node.name in made:
-            yield from (s for s in node.body if isinstance(s, ast.FunctionDef) and s.name == "forward")
+    for node in module.nodes(ast.Assign):
+        if any(isinstance(t, ast.Attribute) and t.attr == name for t in node.targets):
+            made |= {n.id for n in walk(node.value) if isinstance(n, ast.Name)}
+    for function in module.nodes(ast.FunctionDef) if made else ():
+        if function.name in made and isinstance(function.body[-1], ast.Return):
+            made |= {n.id for n in walk(function.body[-1]) if isinstance(n, ast.Name)}
+    for cls in module.nodes(ast.ClassDef):
+        if cls.name in made:
+            yield from (s for s in cls.body if isinstance(s, ast.FunctionDef) and s.name == "forward")
 
 
 def hands_on(function: ast.FunctionDef) -> bool:
@@ -159,28 +160,28 @@ def hands_on(function: ast.FunctionDef) -> bool:
     parameters = {a.arg for a in (*function.args.args, *function.args.kwonlyargs)}
     returned = {
         n.id
-        for r in ast.walk(function)
+        for r in walk(function)
         if isinstance(r, ast.Return) and isinstance(r.value, ast.Tuple)
         for e in r.value.elts[1:]
-        for n in ast.walk(e)
+        for n in walk(e)
         if isinstance(n, ast.Name)
     }
-    for node in ast.walk(function):
+    for node in walk(function):
         if isinstance(node, ast.Call):
             named = {k.arg for k in node.keywords}
             if "initial_state" in named and "output_final_state" in named:
                 return True
     states = {name for name in returned if name in parameters} | {
         t.id
-        for node in ast.walk(function)
+        for node in walk(function)
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Name) and node.value.id in parameters
         for t in node.targets
         if isinstance(t, ast.Name) and t.id in returned
     }
-    for loop in ast.walk(function):
+    for loop in walk(function):
         if not isinstance(loop, ast.For) or not states:
             continue
-        for node in ast.walk(loop):
+        for node in walk(loop):
             if isinstance(node, ast.Assign | ast.AugAssign):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
                 if any(isinstance(t, ast.Name) and t.id in states for t in targets):

@@ -97,8 +97,8 @@ def small_cuts(module: Module) -> Iterator[tuple[ast.Call, int]]:
             for target in statement.targets:
                 if isinstance(target, ast.Name) and type(statement.value.value) is int:
                     constants[target.id] = statement.value.value
-    for node in ast.walk(module.tree):
-        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+    for node in module.nodes(ast.Call):
+        if not isinstance(node.func, ast.Attribute):
             continue
         flags = [a.value for a in node.args if isinstance(a, ast.Constant) and isinstance(a.value, str)]
         if node.func.attr != "add_argument" or not any(_FLAG.match(flag) for flag in flags):

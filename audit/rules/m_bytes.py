@@ -72,7 +72,7 @@ class Bytes(LoggedBytes):
         for module in case.modules:
             if "to_piece" not in module.text.lower() and "topiece" not in module.text.lower():
                 continue
-            for fault in faults(module.tree, walked):
+            for fault in faults(module, walked):
                 line = getattr(fault.node, "lineno", 0)
                 changes: dict[str, Any] = {}
                 if right:
@@ -116,7 +116,7 @@ def _tables(case: Case) -> list[Step]:
             for step in trail_steps(case, event.trail, event.line, event.file):
                 show(step)
         elif module is not None:
-            for node in fills(module.tree, event.node):
+            for node in fills(module, event.node):
                 line = node.lineno if isinstance(node, ast.stmt) else 0
                 show(Step(event.file, line, case.excerpt(event.file, line), "sizes a piece"))
         show(replace(event_step(case, event, "step"), note="counts bytes"))

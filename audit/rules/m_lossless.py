@@ -11,6 +11,8 @@ from audit.finding import Basis, Finding, Step
 from audit.preparation import scripts
 from audit.rule import Example, Rule
 from audit.rules.examples import EVALUATION
+from audit.source import Module
+from audit.tree import walk
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -68,12 +70,12 @@ class Lossless(Rule):
 
     def check(self, case: Case) -> Iterator[Finding]:
         for module in scripts(case, _CALLS):
-            for call in folded_text(module.tree):
+            for call in folded_text(module):
                 message = "the text is folded to one case before it is tokenised: the original cannot be had back"
                 step = Step(module.file, call.lineno, module.excerpt(call.lineno), message, "sink")
                 yield self.place(case, module.file, call.lineno, message, path=(step,))
         for module in case.modules:
-            for node in folded_paths(module.tree) if _FOLDED_NAME.search(module.text) else ():
+            for node in folded_paths(module) if _FOLDED_NAME.search(module.text) else ():
                 message = f"the data or the tokenizer that is used is called case-folded: {node.value!s}"
                 yield self.place(case, module.file, node.lineno, message)
         for name, value in case.settings.environment.items():
@@ -84,11 +86,11 @@ class Lossless(Rule):
                 yield self.place(case, file, line, message, because=case.settings.environment_why.get(name, ""))
 
 
-def folded_paths(tree: ast.Module) -> Iterator[ast.Constant]:
+def folded_paths(module: Module) -> Iterator[ast.Constant]:
     """Yield path-like texts of a program that name data folded to one case, each text once."""
     seen: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in seen:
+    for node in module.nodes(ast.Constant):
+        if isinstance(node.value, str) and node.value not in seen:
             text = node.value
             path = len(text) < 200 and ("/" in text or text.endswith(".model")) and _PATH.match(text)
             if path and _FOLDED_NAME.search(text):
@@ -96,16 +98,19 @@ def folded_paths(tree: ast.Module) -> Iterator[ast.Constant]:
                 yield node
 
 
-def folded_text(tree: ast.Module) -> list[ast.Call]:
+def folded_text(module: Module) -> list[ast.Call]:
     """Return the calls that fold a text which is then tokenised or written, in a program that keeps no case marks."""
-    if any(isinstance(node, ast.Attribute) and node.attr in _RESTORES for node in ast.walk(tree)):
+    if any(node.attr in _RESTORES for node in module.nodes(ast.Attribute)):
         return []
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions: list[ast.FunctionDef | ast.AsyncFunctionDef] = [
+        *module.nodes(ast.FunctionDef),
+        *module.nodes(ast.AsyncFunctionDef),
+    ]
     folding: dict[str, ast.Call] = {}
     found: list[ast.Call] = []
     for _ in range(4):  # a function that returns what another one folded folds as well
         before = len(folding)
-        for scope in (*functions, tree):
+        for scope in (*functions, module.tree):
             returned, sunk = _follow(scope, folding)
             if returned is not None and not isinstance(scope, ast.Module):
                 folding.setdefault(scope.name, returned)
@@ -125,7 +130,7 @@ def _follow(
         return None, []
 
     def source(node: ast.AST) -> ast.Call | None:
-        for inner in ast.walk(node):
+        for inner in walk(node):
             if isinstance(inner, ast.Name) and isinstance(inner.ctx, ast.Load) and inner.id in names:
                 return names[inner.id]
             if isinstance(inner, ast.Call):
@@ -166,8 +171,7 @@ def _called(call: ast.Call) -> str:
 def _own_nodes(scope: ast.AST) -> Iterator[ast.AST]:
     """The nodes of a function or module without those of the functions inside it."""
     waiting = list(ast.iter_child_nodes(scope))
-    while waiting:
-        node = waiting.pop(0)
+    for node in waiting:  # which grows on the way
         yield node
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             waiting.extend(ast.iter_child_nodes(node))

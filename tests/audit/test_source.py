@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import ast
 import lzma
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audit.parse import MAX_SOURCE_BYTES, ParseError, decode_source, parse_source
-from audit.source import read_module, read_sources
+from audit.source import Module, read_module, read_sources
+from audit.tree import walk
 from reproduce.errors import InputError
 from reproduce.folder import open_folder
 
@@ -226,3 +228,11 @@ def test_no_bytes_break_the_decoder(data):
         assert "\r" not in decode_source(data, "t.py")
     except ParseError as error:
         assert "\n" not in str(error)
+
+
+def test_nodes_of_a_kind_come_in_the_order_of_the_standard_librarys_walk() -> None:
+    text = Path(__file__).read_text(encoding="utf-8")
+    module = Module("train_gpt.py", text, ast.parse(text))
+    assert walk(module.tree) == list(ast.walk(module.tree))
+    assert module.nodes(ast.Call) == [node for node in ast.walk(module.tree) if isinstance(node, ast.Call)]
+    assert module.nodes(ast.AsyncFor) == []
