@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from audit.evidence.check import Status
 from audit.finding import Certainty, Severity
 from reports import digest
 from reports.escape import workflow_command
@@ -13,10 +12,14 @@ _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: 
 
 
 def render(report: Report) -> str:
-    """One ``::error file=...,line=...::`` a finding and one a failed gate line; empty where there is nothing to say."""
+    """One ``::error file=...,line=...::`` a finding, and one a line of the gate that does not hold and that no finding
+    tells of; empty where there is nothing to say."""
+    from audit.registry import all_rules
+
+    found = (*digest.active_findings(report), *digest.gate_findings(report, all_rules()))
     packed = {source.file: source for source in report.sources if source.packed}
     lines = []
-    for finding in digest.active_findings(report):
+    for finding in sorted(found, key=lambda one: one.severity is not Severity.ERROR):
         level = _LEVELS[finding.severity]
         if level == "error" and finding.certainty is not Certainty.HIGH:
             level = "warning"
@@ -28,17 +31,10 @@ def render(report: Report) -> str:
                 level,
                 f"{finding.message}{where} ({finding.basis}: {finding.reference})",
                 title=finding.rule,
-                file=f"{report.folder}/{file}" if report.folder else file,
+                file=f"{report.folder}/{file}" if report.folder and file else file,
                 line=line,
             )
         )
-    for check in report.checks:
-        if check.status in (Status.FAIL, Status.WARN):
-            level = "error" if check.status is Status.FAIL else "warning"
-            file, line = check.place
-            where = f"{report.folder}/{file}" if report.folder and file else file
-            told = f"{check.actual}, limit {check.limit}"
-            lines.append(_command(level, told, title=f"gate: {check.name}", file=where, line=line))
     return "".join(f"{line}\n" for line in lines)
 
 

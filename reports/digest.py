@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from audit.evidence.check import Check, Status
+from audit.evidence.check import AUDIT_LINE, Check, Status
 from audit.finding import Basis, Certainty, Finding, Severity, Step
 from audit.rule import Rule
 from reports.report import Comparison, Report
@@ -182,8 +182,8 @@ def gate_findings(report: Report, rules: Mapping[str, Rule]) -> tuple[Finding, .
         name = check.rule or "GATE"
         if severity is None or (name, severity) in told or (name, Severity.ERROR) in told:
             continue
-        if check.rule is None and report.audit is not None:
-            continue  # the line that sums the audit up: its findings are there
+        if check.name == AUDIT_LINE and report.audit is not None:
+            continue  # its findings are there
         rule = rules.get(name)
         file, line = check.place
         found.append(

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from audit.finding import Certainty, Severity
 
+AUDIT_LINE = "audit of the code"  # the line of the gate that sums up the audit's findings
 _FILE = re.compile(r"(?P<file>[^\s:]+\.[A-Za-z0-9]+)(?::? line (?P<line>\d+)\b)?")
 
 

@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from audit.evidence.check import Check, Status
+from audit.evidence.check import AUDIT_LINE, Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
 from audit.evidence.limits import Limits
@@ -69,10 +69,10 @@ def evidence_rules() -> Iterator[EvidenceRule]:
 
 def _audit_line(audit: AuditResult | None) -> Check:
     if audit is None:
-        return Check("audit of the code", "no finding", "not run", Status.UNCHECKED)
+        return Check(AUDIT_LINE, "no finding", "not run", Status.UNCHECKED)
     active = sorted({finding.rule for finding in audit.findings if finding.active})
     status = {"clean": Status.PASS, "illegal": Status.FAIL}.get(audit.verdict, Status.WARN)
     if status is Status.PASS and audit.unchecked and audit.trainer is None:
         status = Status.UNCHECKED
     shown = audit.verdict + (f": {', '.join(active)}" if active else "")
-    return Check("audit of the code", "no finding", shown, status, audit.trainer or "", data={"rules": active})
+    return Check(AUDIT_LINE, "no finding", shown, status, audit.trainer or "", data={"rules": active})

@@ -171,7 +171,12 @@ def test_annotations_name_file_line_and_title(report: Report) -> None:
         "::error file=records/x/train_gpt.py,line=9,title=C1-HASHKEY::the table row that gives the probability is "
         "chosen by the target (maintainer ruling: valerio-oai on #779 and 27 closures)"
     )
-    assert "::error title=gate%3A audit::1, limit no active error" in lines
+    assert "::error title=GATE::audit: 1, limit no active error (measurement: limits of the gate)" in lines
+
+
+def test_a_gate_line_that_a_finding_tells_of_is_annotated_once(report: Report) -> None:
+    assert annotations.render(audited(finding(), checks=(failing(),))).count("::error") == 1
+    assert "file=x/train_seed1.log," in annotations.render(Report("x", checks=(failing(),), folder="x"))
 
 
 def test_an_uncertain_error_is_a_warning_and_an_inactive_one_is_silent(report: Report) -> None:
