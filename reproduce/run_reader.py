@@ -223,6 +223,8 @@ class RunReader:
             kind = "gate"
         elif "ngram_hint_precompute_outside" in low:
             kind = "precompute"
+        elif "precompute" in low and "ngram" in low and ("done" in low or "using" in low):
+            kind = "precomputed"
         elif "hessian" in low or "calibrat" in low:
             kind = "calibrated" if re.search(r"collected|calibrated|done|generated", low) else "calibration"
         elif "subset=" in low or "subset:" in low:

@@ -47,8 +47,9 @@ class Event:
 
     ``kind``: ``clock`` (training stopped by its clock; seconds), ``calibration`` (quantisation data are collected),
     ``calibrated`` (seconds it took), ``reserve`` (seconds kept back from the training clock), ``gate`` (counters of an
-    n-gram tilt), ``precompute`` (a hint table is built outside the evaluation timer), ``subset`` (tokens scored),
-    ``adapted`` (test-time training ended; seconds).
+    n-gram tilt), ``precompute`` (the setting by which a hint table is built outside the evaluation timer),
+    ``precomputed`` (such a table was built), ``subset`` (tokens scored), ``adapted`` (test-time
+    training ended; seconds).
     """
 
     kind: str

@@ -45,7 +45,9 @@ class DSplit(EvidenceRule):
             split, shards, place = split_of(run), run.train_shards, evidence.place(run)
             excess = _excess(run)
             if excess > (0.005 if split is not None else 0.05):
-                wanted = f"{split.tokens:,} tokens" if split else f"{true_bytes() / 1e6:.1f} MB of text"
+                wanted = f"{true_bytes() / 1e6:.1f} MB of text"
+                if split is not None and excess > (run.val_tokens or 0) / split.tokens - 1.001:
+                    wanted = f"{split.tokens:,} tokens"
                 yield self.line(
                     Status.FAIL if excess > 0.02 else Status.WARN, f"{run.val_tokens:,} validation tokens",
                     f"{evidence.name(run)} scores {run.val_tokens:,} tokens, {excess:.0%} more than {wanted}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -30,6 +31,7 @@ _STEPS = "".join(f"step:{at}00/2000 train_loss:2.{at:02d}13 train_time:{at}0041m
 _COPY = {
     f"train_seed{s}.log": _log(s, v).replace("step:9/9", _STEPS + "step:2000/2000") for s, v in ((1, 1.1), (2, 1.104))
 }
+_SCORE = re.compile(r"(?<![\w.])\d\.\d{3,18}(?!\d)")
 HAIR = 1e-4  # bits per byte: a last digit wrong
 
 
@@ -103,15 +105,18 @@ class EClaim(EvidenceRule):
             return self.line(status, how[0], message, name=name, limit=limit, evidence=claimed.where)
         best = min(run.headline.val_bpb for run in scored if run.headline and run.headline.val_bpb is not None)
         shown = f"{mean:.6f}, mean of the logs" if mean is not None else f"{best:.6f}, the best log"
+        results = _result_file(evidence, claimed.value, claimed.slack)
+        hint = f"; {results} has it" if results else ""
         # A claim worse than the logs, or one off by a hair, deceives nobody: a reader decides.
         gain = (mean if mean is not None else best) - claimed.value
         return self.line(
             # A score that only a README's text gives may have been read wrong.
             Status.FAIL
-            if gain > HAIR and claimed.file == "submission.json" and not _within_a_hair(scored, claimed.value)
+            if gain > HAIR and claimed.file == "submission.json" and not results
+            and not _within_a_hair(scored, claimed.value)
             else Status.WARN,
             shown,
-            f"no log and no mean of the logs gives the claimed {claimed.value}: {shown}",
+            f"no log and no mean of the logs gives the claimed {claimed.value}: {shown}{hint}",
             name=name, limit=limit, evidence=claimed.where, file=claimed.file, at=claimed.line,
             claimed=claimed.value, mean=mean,
         )  # fmt: skip
@@ -136,10 +141,12 @@ class EClaim(EvidenceRule):
         source, (values, complete, _) = next(iter(sets.items()))
         summary = summarise(values)
         stds = [std for std in (summary.std, summary.population_std) if std]
-        off = min((abs(claimed.value / std - 1) for std in stds), default=1.0)  # a last digit wrong deceives nobody
+        # A last digit that is wrong, or cut instead of rounded, deceives nobody.
+        off = min((abs(claimed.value / std - 1) for std in stds), default=1.0)
+        apart = min((abs(claimed.value - std) for std in stds), default=claimed.value)
         actual = f"{summary.std:.6f} sample, {summary.population_std:.6f} population ({source})"
         return self.line(
-            Status.FAIL if complete and off > 0.02 else Status.WARN,
+            Status.FAIL if complete and off > 0.02 and apart > 10.0**-claimed.decimals else Status.WARN,
             actual,
             f"the std of {source} is {actual}, not the claimed {claimed.value}",
             name=name, limit=limit, evidence=claimed.where, file="submission.json", claimed=claimed.value,
@@ -185,6 +192,8 @@ class EClaim(EvidenceRule):
             if early is not None:
                 hint = f"; {early.val_bpb} is its validation at step {early.step}, before quantisation"
             explained = other is not None or early is not None or _within_a_hair(runs, claim.val_bpb)
+            if not explained and (results := _result_file(evidence, claim.val_bpb, 0.5000001 * 10.0**-claim.decimals)):
+                explained, hint = True, f"; {results} has that score"
             yield self.line(
                 Status.FAIL if sure and not explained and shown - claim.val_bpb > HAIR else Status.WARN,
                 f"{shown} in {evidence.place(run)}",
@@ -245,6 +254,20 @@ class EClaim(EvidenceRule):
         if not any(len(run.curve) > 2 for run in evidence.reported):
             return self.line(Status.UNCHECKED, "no log shows the training", name=name, limit=limit)
         return self.line(Status.PASS, f"{len(evidence.reported)} logs without a sign of it", name=name, limit=limit)
+
+
+def _result_file(evidence: Evidence, value: float, slack: float) -> str:
+    """The file of results beside submission.json that holds the score; "" where none does."""
+    for path in sorted(evidence.folder.path.rglob("*")):
+        if path.suffix not in (".json", ".jsonl", ".csv", ".tsv") or path == evidence.folder.metadata_path:
+            continue
+        try:
+            text = path.read_text(encoding="utf-8", errors="replace") if path.stat().st_size <= 1 << 20 else ""
+        except OSError:
+            continue
+        if any(abs(float(number) - value) <= slack for number in _SCORE.findall(text)):
+            return evidence.folder.relative(path)
+    return ""
 
 
 def _within_a_hair(runs: Sequence[RunLog], value: float) -> bool:

@@ -86,6 +86,20 @@ class Evidence:
         mean = self.table.summary.mean if self.table is not None and self.table.summary is not None else None
         return mean is not None and any(abs(mean - value) <= 2e-3 for value in said)
 
+    @cached_property
+    def programs(self) -> tuple[str, ...]:
+        """The shipped trainer and every other program of the folder, each as it lies there and unpacked."""
+        from audit.unpack import unpack
+
+        found: list[str] = []
+        for path in filter(None, (self.folder.trainer, *self.folder.helpers)):
+            try:
+                content = path.read_bytes()
+            except OSError:
+                continue
+            found += [content.decode("utf-8-sig", "replace"), unpack(content, path.name).text]
+        return tuple(found)
+
     def place(self, run: RunLog) -> str:
         """The log's name inside the folder."""
         return self.folder.relative(Path(run.path))

@@ -9,9 +9,10 @@ from typing import ClassVar
 from audit.evidence.check import Check, Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.evidence_rule import EvidenceRule
-from audit.evidence.splits import known_mistakes, near, ratio, split_of
+from audit.evidence.splits import known_mistakes, near, ratio, split_of, true_bytes
 from audit.finding import Basis
 from audit.rule import Example
+from reproduce.runlog import RunLog
 
 
 def _log(bytes_per_token: float) -> dict[str, str]:
@@ -45,7 +46,9 @@ class MSidecar(EvidenceRule):
         measured = [(run, run.headline, ratio(run.headline)) for run in transformed if run.headline]
         for run, metric, value in measured:
             for mistake in mistakes:
-                if value is not None and near(value, mistake.bytes_per_token):
+                if value is None or _covers_the_text(run, value):
+                    continue
+                if near(value, mistake.bytes_per_token):
                     yield self.line(
                         Status.FAIL,
                         f"{value:.4f}",
@@ -57,9 +60,17 @@ class MSidecar(EvidenceRule):
                     )
                     return
         known = [value for _, _, value in measured if value is not None]
+        if known and all(value is not None and _covers_the_text(run, value) for run, _, value in measured):
+            yield self.line(Status.PASS, f"{known[0]:.4f}: the bytes of the whole text", limit=limit)
+            return
         right = split_of(transformed[0])
         if known and right is not None and all(near(value, right.bytes_per_token) for value in known):
             yield self.line(Status.PASS, f"{known[0]:.4f}", limit=limit)
         else:
             shown = f"{known[0]:.4f}" if known else "loss and score are not both logged"
             yield self.line(Status.UNCHECKED, shown, limit=limit)
+
+
+def _covers_the_text(run: RunLog, value: float) -> bool:
+    """Whether tokens and bytes per token give the original text's bytes: other tokens, and a sidecar that is right."""
+    return run.val_tokens is not None and abs(value * run.val_tokens / true_bytes() - 1) <= 0.005

@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 from audit.evidence.check import Status
 from audit.evidence.evidence import Evidence
+from reproduce.errors import InputError
 from reproduce.machine_names import machine_in
 from reproduce.runlog import RunLog
+
+
+def _readme(evidence: Evidence) -> str:
+    try:
+        return evidence.folder.readme_text
+    except InputError:
+        return ""
 
 
 def weigh_seconds(evidence: Evidence, seconds: float, limit: float, run: RunLog | None) -> tuple[Status, str]:
@@ -18,8 +28,13 @@ def weigh_seconds(evidence: Evidence, seconds: float, limit: float, run: RunLog 
         return Status.PASS, ""
     wanted = evidence.limits.world_size
     machine = machine_in(evidence.claims.hardware or "")
-    count = run.world_size if run is not None else machine.count if machine else None
-    gpu = run.gpu if run is not None and run.gpu else machine.model if machine and count == machine.count else ""
+    logged = run.world_size if run is not None else None
+    count = logged if logged is not None else machine.count if machine else None
+    gpu = run.gpu if run is not None and run.gpu else ""
+    if not gpu and machine is not None and count == machine.count:
+        gpu = machine.model
+    if not gpu and count is not None and re.search(rf"(?<!\d){count}\s?[x×]\s?(?:NVIDIA )?H100", _readme(evidence)):
+        gpu = "H100"
     contest = "H100" in gpu.upper() or "HBM3" in gpu.upper()
     fewer = count is not None and 0 < count < wanted
     if gpu and not contest:

@@ -170,7 +170,7 @@ class SSeeds(EvidenceRule):
                     name=name, limit=limit, file=evidence.place(other), hashes=[run.source_hash for run in printed],
                 )  # fmt: skip
         name = "the shipped program made the logs"
-        shipped = _shipped(evidence) if printed else []
+        shipped = evidence.programs if printed else ()
         if not shipped:
             why = "no log prints its source" if not printed else "no trainer that reads as text"
             yield self.line(Status.UNCHECKED, why, name=name, limit=limit)
@@ -274,17 +274,3 @@ def program(source: str, constants: bool = True) -> str | None:
 def words(source: str) -> list[str]:
     """A program as its words without comments, whatever its layout."""
     return [word for line in source.splitlines() for word in line.partition("#")[0].split()]
-
-
-def _shipped(evidence: Evidence) -> list[str]:
-    """The shipped trainer and every other program of the folder, each as it lies there and unpacked."""
-    from audit.unpack import unpack
-
-    found = []
-    for path in filter(None, (evidence.folder.trainer, *evidence.folder.helpers)):
-        try:
-            content = path.read_bytes()
-        except OSError:
-            continue
-        found += [content.decode("utf-8-sig", "replace"), unpack(content, path.name).text]
-    return found

@@ -16,6 +16,10 @@ from reproduce.runlog import Event, RunLog
 # Calibration on text that the model wrote itself, or on none, is no training data.
 _OWN = re.compile(r"autoregress|self[-_ ]?gen|\bar\b|generat|random|synthetic|noise|skip|disabled", re.IGNORECASE)
 _VALIDATION = re.compile(r"\bval(?:idation)?[-_ ](?:data|tokens|calib)", re.IGNORECASE)
+# A call, not a definition, of what collects statistics for quantisation, with the beginning of its arguments.
+_COLLECTOR = re.compile(r"(?<!def )\b[a-z_]{0,40}(?:hessian|calib)[a-z_]{0,40}\(([^)]{1,300})")
+_OF_VALIDATION = re.compile(r"\bval_(?:tokens|data|loader|dataset|seqs)\b")
+_OF_TRAINING = re.compile(r"train_?(?:tokens|data|loader|dataset|seqs|files|shards|stream)")
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
 
 _LOG = """\
@@ -52,7 +56,7 @@ class TCal(EvidenceRule):
         passed: Check | None = None
         for run in evidence.reported:
             found = late_calibration(run)
-            if found is None:
+            if found is None or ("train" not in found[0].text.lower() and _collects_validation(evidence)):
                 continue
             if evidence.non_record and found[1] > evidence.limits.train_seconds + 5:
                 continue  # without a limit on time; one that stops at the limit says that it keeps to it
@@ -106,6 +110,15 @@ def late_calibration(run: RunLog) -> tuple[Event, float, float | None] | None:
         elif event.kind == "calibrated" and begun is not None:
             return begun, gone, event.values.get("seconds")
     return None
+
+
+def _collects_validation(evidence: Evidence) -> bool:
+    """Whether the shipped program hands validation tokens to its collector, where the log does not say which it read.
+
+    That is another matter (D-VALCAL).
+    """
+    calls = [match for program in evidence.programs for match in _COLLECTOR.findall(program)]
+    return any(_OF_VALIDATION.search(call) and not _OF_TRAINING.search(call) for call in calls)
 
 
 def _reads_training(text: str) -> bool:
