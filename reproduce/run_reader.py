@@ -58,6 +58,7 @@ class RunReader:
         self.skipped: tuple[int, str, tuple[int, int | None]] | None = None
         self.in_traceback = False
         self.stopped = False
+        self.loaded = False  # whether the line of the validation loader was read
 
     @property
     def started(self) -> bool:
@@ -146,8 +147,10 @@ class RunReader:
             return
         first = min(p.at for p in found)
         prefix = line[:first].strip(" \t:|,-=*>[](){}\"'")
+        described = line.find("(", scores[0].at)  # how it was evaluated: (stride=64 chunk=512)
+        progress = [p for p in found if described < 0 or p.at < described]
         if figures.counted(line[:first]) or any(
-            p.key.startswith(("running", "batch", "chunk", "epoch")) for p in found
+            p.key.startswith(("running", "batch", "chunk", "epoch")) for p in progress
         ):
             return
         losses = [p for p in found if p.key.endswith("loss") and not p.key.startswith("train")]
@@ -178,7 +181,10 @@ class RunReader:
                 if math.isfinite(pair.value) and pair.value >= 0 and not pair.unit:
                     self.facts.setdefault(pair.key, int(pair.value))
             elif pair.key == "tokens" and ("val_loader" in low or low.lstrip().startswith("val")):
-                self.facts.setdefault("val_tokens", int(pair.value) if math.isfinite(pair.value) else 0)
+                tokens = int(pair.value) if math.isfinite(pair.value) else 0
+                if "val_loader" in low and not self.loaded:  # what is loaded counts, not a part scored on the way
+                    self.loaded, self.facts["val_tokens"] = True, tokens
+                self.facts.setdefault("val_tokens", tokens)
         if "tokenizer_path" in self.settings and self.tokenizer is None:
             self.tokenizer = self.settings["tokenizer_path"].strip("\"'")
         if "dataset:" in low and self.dataset is None:

@@ -96,7 +96,19 @@ def table_of(folder: SubmissionFolder, runs: Sequence[RunLog], claims: Claims) -
     said: dict[object, float] = {seed.seed: seed.val_bpb for seed in claims.seeds if seed.val_bpb is not None}
     if not said and len(chosen) == 1 and claims.val_bpb is not None:
         said = {_label(chosen[0]): claims.val_bpb}
+    elif not said and claims.val_bpb is not None:
+        said = _stage_of_the_best(chosen, claims.val_bpb)
     return tabulate([_claimed_stage(run, said, notes) for run in chosen], notes)
+
+
+def _stage_of_the_best(runs: Sequence[RunLog], value: float) -> dict[object, float]:
+    """Each run's score in the evaluation whose score of one run is claimed to the last digit; empty where none is."""
+    for run in runs:
+        metric = find_metric(run, value, tolerance=1e-8)
+        if metric is not None and metric.digits >= 6 and metric.stage and not is_diagnostic(metric.stage):
+            found = {_label(r): m.val_bpb for r in runs for m in r.metrics if m.stage == metric.stage}
+            return {label: score for label, score in found.items() if score is not None}
+    return {}
 
 
 def _label(run: RunLog) -> object:

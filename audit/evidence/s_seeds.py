@@ -99,6 +99,8 @@ class SSeeds(EvidenceRule):
         name, limit = "logs of the claimed seeds", "one each"
         if not claimed:
             return self.line(Status.UNCHECKED, "no seeds are claimed", name=name, limit=limit)
+        if claims.val_bpb is None and all(seed.val_bpb is None for seed in claims.seeds):
+            return self.line(Status.UNCHECKED, "no score is claimed of them", name=name, limit=limit)
         if not evidence.runs:
             return self.line(Status.UNCHECKED, "no logs", name=name, limit=limit)
         there = {run.seed for run in evidence.runs} | {run.named_seed for run in evidence.runs}

@@ -87,3 +87,24 @@ def test_an_excess_is_named_in_what_it_was_measured_in(tmp_path: Path) -> None:
     log = "seed:1\nval_bpb:enabled tokenizer_path=./data/words_8192_bpe.model\n"
     log += "val_loader:shards pattern=./val_*.bin tokens:62455808\n" + SCORE.format(loss=1.83671792, score=0.9697649)
     assert "13% more than 151.1 MB of text" in check(tmp_path, "D-SPLIT", train__log=log).message
+
+
+def test_seeds_that_are_only_planned_need_no_log(tmp_path: Path) -> None:
+    claim = {"val_bpb": None, "seeds": [1, 2, 3], "seed_results": {}}
+    log = "seed:1\n" + SCORE.format(loss=1.9, score=1.12)
+    found = check(tmp_path, "S-SEEDS", "logs of the claimed seeds", train__log=log, submission__json=json.dumps(claim))
+    assert found.status is Status.UNCHECKED
+    claim["val_bpb"] = 1.12
+    found = check(tmp_path, "S-SEEDS", "logs of the claimed seeds", submission__json=json.dumps(claim))
+    assert found.status is Status.FAIL
+
+
+def test_the_evaluation_that_is_claimed_is_the_one_that_is_timed(tmp_path: Path) -> None:
+    for seed in (1, 2, 3):
+        text = f"seed:{seed}\nstep:9/9 train_loss:2.0 train_time:9ms\n"
+        text += f"final_wide_exact val_loss:1.9 val_bpb:1.190{seed}8660 eval_time:53415ms\n"
+        text += f"final_narrow_exact val_loss:1.9 val_bpb:1.189{seed}4517 eval_time:846517ms\n"
+        (tmp_path / f"train_seed{seed}.log").write_text(text)
+    assert check(tmp_path, "T-EVAL").status is Status.FAIL
+    claim = json.dumps({"val_bpb": 1.19028660})
+    assert check(tmp_path, "T-EVAL", submission__json=claim).status is not Status.FAIL

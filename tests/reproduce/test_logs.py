@@ -258,3 +258,24 @@ def test_searches_do_not_backtrack(unit: str, length: int) -> None:
     logfigures.step_of(text)
     logfigures.sizes_in(text)
     assert logfigures.counted(text) in (True, False)
+
+
+def test_a_score_may_say_in_brackets_how_it_was_evaluated(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(
+        "seed:1\nfinal_exact val_loss:2.06 val_bpb:1.2217\n"
+        "final_sliding val_loss:2.0412 val_bpb:1.2089 (stride=64 chunk=512 ctx=4096)\n"
+        "ttt chunk:5 val_bpb:1.3000\n"
+    )
+    (run,) = read_runs(path)
+    assert run.headline is not None
+    assert run.headline.val_bpb == 1.2089
+
+
+def test_the_validation_loader_tells_the_tokens_not_a_part_scored_on_the_way(tmp_path: Path) -> None:
+    path = tmp_path / "train.log"
+    path.write_text(
+        "seed:1\nval_eval:subset fraction=0.05 tokens=3100672 (full=62021632)\n"
+        "val_loader:shards pattern=./val_*.bin tokens:62021632\nfinal_exact val_loss:2.06 val_bpb:1.2217\n"
+    )
+    assert read_runs(path)[0].val_tokens == 62_021_632
