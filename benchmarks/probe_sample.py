@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from audit.probe.launch import PROBE_LIMITS, Launch
-from audit.probe.probe import probe_path, published_among, published_stage
+from audit.probe.probe import probe_path
+from audit.probe.runs import published_among, published_stage
 from reproduce.errors import InputError
 from reproduce.folder import find_submissions, open_folder
 

@@ -29,7 +29,7 @@ from reproduce.processtree import ProcessTree, folder_size
 log = logging.getLogger(__name__)
 
 MIB, GIB = 1 << 20, 1 << 30
-POLL_SECONDS = 0.05
+POLL_SECONDS, SLOWEST_POLL_SECONDS = 0.05, 0.25
 TERM_GRACE_SECONDS = 1.0
 INSIDE = Path("/sandbox")  # where the writable folder appears inside
 ATTEMPTS_NAME = ".golfproof-attempts"
@@ -297,12 +297,14 @@ def _watch(
                 break
             if (now := time.monotonic()) < next_poll:
                 continue
-            next_poll = now + POLL_SECONDS
             count, memory = tree.measure(limits.memory_bytes)
             peak = max(peak, memory)
             used = folder_size(folder, stop_at=limits.folder_bytes)
             # Deleted files that are still open fill the disk without showing in the folder.
             lost = free_at_start - shutil.disk_usage(folder).free
+            # Looking takes a tenth of the time at most, and is not put off for longer than a program could do harm.
+            cost = time.monotonic() - now
+            next_poll = now + cost + min(max(POLL_SECONDS, 9 * cost), SLOWEST_POLL_SECONDS)
             if now - started > limits.wall_seconds:
                 ended_by = "wall time"
             elif memory > limits.memory_bytes:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from audit.probe.launch import Launch
-from audit.probe.probe import EXPERIMENTS, SOURCE, probe_path
+from audit.probe.probe import probe_path
+from audit.probe.runs import EXPERIMENTS, SOURCE
 from reproduce.errors import InputError
 from reproduce.executors import Executor
 from reproduce.folder import find_submissions

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import audit
-from audit.probe.child.run import MARKER, PLAN, TAPE
+from audit.probe.child.run import MARKER, PLAN, SWEPT, TAPE
 from audit.probe.noise import Stream, write_shard
 from audit.probe.shrink import Toy
 from audit.probe.tokenizer import byte_counts, sentencepiece_model
@@ -82,6 +82,7 @@ class Ran:
     log: Path
     tapes: tuple[Path, ...]
     removed: bool = False
+    swept: Mapping[int, Path] = field(default_factory=dict)  # token -> tape of the run with it as the last
 
 
 def write_data(folder: Path, validation: np.ndarray, train: Stream, vocabulary: int) -> None:
@@ -139,7 +140,12 @@ def launch(folder: SubmissionFolder, data: Path, workspace: Path, plan: Launch) 
     log.write_text(result.output)
     found = (work / TAPE.format(number) for number in range(MAX_PROGRAMS))
     tapes = tuple(path for path in found if path.is_file() and not path.is_symlink())
-    return Ran(result, log, tapes, removed.is_set())
+    swept = {
+        token: path
+        for token in range(plan.toy.vocabulary)
+        if (path := work / SWEPT.format(token)).is_file() and not path.is_symlink()
+    }
+    return Ran(result, log, tapes, removed.is_set(), swept)
 
 
 @contextmanager

@@ -15,6 +15,9 @@ MODEL_DIM = HEADS * HEAD_DIM
 STEPS = 12
 BATCH_TOKENS = 2048
 TTT_CHUNK = 2048
+AVERAGE_DECAY = (
+    0.5  # of a mean of weights: its length in steps is a size too, else after 12 steps it is the first weights
+)
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,8 @@ def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
     submission's own). The value 0, which often means "off" or "as the other one", stays.
     """
     text = (default or "").strip().strip("'\"").replace("_", "")
+    if re.fullmatch(_AVERAGES, name):
+        return str(AVERAGE_DECAY) if _real(text) > AVERAGE_DECAY else None
     number = _number(text)
     for pattern, value in _RULES:
         if re.fullmatch(pattern, name):
@@ -49,6 +54,13 @@ def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
                 return None
             return str(wanted)
     return None
+
+
+def _real(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
 
 
 def _number(text: str) -> int | None:
@@ -81,6 +93,7 @@ def _embedding(number: int | None, toy: Toy) -> int | None:
     return MODEL_DIM if number is None or number >= 512 else min(number, MODEL_DIM // 2)
 
 
+_AVERAGES = r"(.*_)?EMA_DECAY|(.*_)?EMA_BETA"
 _WIDTHS = r"D_MODEL|HIDDEN_SIZE|N_EMBD|(.*_)?DIMS?|(NUM|N)_(KV_)?HEADS?|MLP_HIDDEN|INTERMEDIATE_SIZE"
 # The first pattern that matches the whole name decides.
 _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (

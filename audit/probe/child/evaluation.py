@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,19 @@ class Evaluation:
     """``start`` says when: {"process": n, "path": file, "read": k} the k-th reading of a file by the n-th process, or
     {"process": n, "moment": m} the m-th vector on its tape; None for a run whose shards stay.
 
-    The probe outside sees ``marker`` and removes the training shards from ``data``.
+    The probe outside sees ``marker`` and removes the training shards from ``data``. With ``"sweep": [tokens]`` the
+    shards stay and ``sweep`` is called with the tokens instead.
     """
 
-    def __init__(self, start: dict[str, Any] | None, process: int, marker: Path, data: Path) -> None:
+    def __init__(
+        self,
+        start: dict[str, Any] | None,
+        process: int,
+        marker: Path,
+        data: Path,
+        sweep: Callable[[list[int]], None] | None = None,
+    ) -> None:
+        self._sweep = sweep
         self._start = start if start is not None and start["process"] == process else None
         self._marker, self._data, self._reads = marker, data, 0
 
@@ -35,7 +45,10 @@ class Evaluation:
             self._begin()
 
     def _begin(self) -> None:
-        self._start = None
+        start, self._start = self._start, None
+        if start is not None and self._sweep is not None and start.get("sweep"):
+            self._sweep(start["sweep"])
+            return
         self._marker.touch()
         limit = _now() + WAIT_SECONDS
         while _now() < limit and any("_train_" in path.name for path in self._data.iterdir()):

@@ -23,6 +23,7 @@ class DataFiles:
     def __init__(self, folder: Path, vocabulary: int) -> None:
         self.folder, self.vocabulary = folder, vocabulary
         self.opened: list[tuple[int, str, str]] = []  # (moment of the tape, mode, path)
+        self.changed: dict[str, str] = {}  # name of a shard -> the file to read instead
         self.moment: Callable[[], int] = lambda: 0
         self.listener: Callable[[str, str], None] = lambda mode, path: None
 
@@ -38,7 +39,11 @@ class DataFiles:
 
     def locate(self, path: Any) -> Any:
         """``path``, or our file where that does not exist and is a shard or tokenizer by its name."""
-        if not isinstance(path, (str, os.PathLike)) or os.path.exists(path):  # noqa: PTH110 - Path.exists is patched
+        if not isinstance(path, (str, os.PathLike)):
+            return path
+        if self.changed and (instead := self.changed.get(str(os.fspath(path)).rsplit("/", 1)[-1])):
+            return instead
+        if os.path.exists(path):  # noqa: PTH110 - Path.exists is patched
             return path
         name = os.path.basename(os.fspath(path))  # noqa: PTH119
         if isinstance(name, bytes):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 TAPE = ".golfproof-tape-{}.npz"  # one a process, in the order in which they began
+SWEPT = ".golfproof-swept-{}.npz"  # one a token that the last was replaced by
 PLAN = ".golfproof-plan-{}.json"
 MARKER = ".golfproof-evaluating"
 
@@ -46,6 +47,7 @@ def main(plan_path: str) -> None:
     from audit.probe.child.evaluation import Evaluation
     from audit.probe.child.files import DataFiles
     from audit.probe.child.programs import Programs
+    from audit.probe.child.sweep import fork_each, replace_last, write_changed
     from audit.probe.child.tape import Alignment, Tape
     from audit.probe.shrink import Toy, toy_value
 
@@ -55,14 +57,27 @@ def main(plan_path: str) -> None:
     files = DataFiles(data, toy.vocabulary)
     environment = Environment(os.environ, lambda name, value: files.value(name, value) or toy_value(name, value, toy))
     stream = np.fromfile(data / "fineweb_val_000000.bin", dtype="<u2")[512:]
-    evaluation = Evaluation(plan["evaluation"], process, folder / MARKER, data)
+    saved = folder / TAPE.format(process)
+
+    def sweep(tokens: list[int]) -> None:
+        """Go on once for each token in the place of the last; each copy's tape bears the token in its name."""
+        nonlocal saved
+        token = fork_each(tokens)
+        if token is not None:
+            saved = folder / SWEPT.format(token)
+            replace_last(stream, token)
+            shard = data / "fineweb_val_000000.bin"
+            files.changed[shard.name] = str(write_changed(shard, folder / ".golfproof-swept", token))
+            tape.change_last(token)
+
+    evaluation = Evaluation(plan["evaluation"], process, folder / MARKER, data, sweep)
     tape = Tape(Alignment(stream), evaluation.heard)
     files.moment, files.listener = tape.moment, evaluation.opened
 
     failure = ""
 
     def save() -> None:
-        tape.save(folder / TAPE.format(process), asked=environment.asked, opened=files.opened, failure=failure)
+        tape.save(saved, asked=environment.asked, opened=files.opened, failure=failure)
 
     def prepare(script: str, arguments: list[str]) -> list[str]:
         number = process + 1

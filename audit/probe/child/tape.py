@@ -24,6 +24,12 @@ class Alignment:
         small = stream.astype("<u2")
         self._places = {small[p : p + KEY_TOKENS].tobytes(): p for p in range(len(stream) - KEY_TOKENS, -1, -1)}
 
+    def change_last(self, token: int) -> None:
+        """The stream ends with another token."""
+        self.stream[-1] = token
+        place = len(self.stream) - KEY_TOKENS
+        self._places.setdefault(self.stream[place:].astype("<u2").tobytes(), place)
+
     def find(self, targets: np.ndarray) -> list[tuple[int, int, int]]:
         """(place in the stream, start in ``targets``, length) of each run; empty if the first targets are strange."""
         runs, start = [], 0
@@ -87,6 +93,10 @@ class Tape:
     def moment(self) -> int:
         """How many vectors and trained passes have been heard."""
         return self._moment
+
+    def change_last(self, token: int) -> None:
+        """The validation stream ends with another token from now on."""
+        self._alignment.change_last(token)
 
     def mark(self, text: str) -> None:
         """A line that the trainer printed: tells the stages apart."""
