@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from audit.probe.launch import Launch
-from audit.probe.probe import probe_path
 from audit.probe.runs import EXPERIMENTS, SOURCE
 from reproduce.errors import InputError
 from reproduce.executors import Executor
@@ -51,6 +50,7 @@ def probe_corpus(root: Path, executor: Executor, settings: Settings | None = Non
 
 def probe_one(settings: Settings, path: str) -> Record:
     """Probe one submission; never raises for what is in its folder."""
+    from audit.probe.probe import probe_path
     from reproduce.sandbox import SandboxUnavailable
 
     try:
