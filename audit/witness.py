@@ -19,9 +19,10 @@ class Witness:
     def __init__(
         self, texts: Iterable[str] = (), source_lines: frozenset[str] = frozenset(), complete: bool = False
     ) -> None:
-        kept = [line for text in texts for line in text.split("\n") if line.strip() not in source_lines]
-        self.text = "\n".join(kept)
-        self.complete = complete and len(kept) > 5
+        kept = [[line for line in text.split("\n") if line.strip() not in source_lines] for text in texts]
+        self.logs = ["\n".join(lines) for lines in kept]
+        self.text = "\n".join(self.logs)
+        self.complete = complete and sum(map(len, kept)) > 5
         self._known: dict[str, bool | None] = {}
 
     @classmethod
@@ -49,12 +50,20 @@ class Witness:
             self._known[printed] = self._look(printed)
         return self._known[printed]
 
+    def saw_often(self, printed: str) -> bool:
+        """Say whether at least half of the logs show a text: a branch that fewer ran is another run's."""
+        telling = self._telling(printed)
+        return bool(telling) and 2 * sum(telling in log for log in self.logs) >= len(self.logs)
+
     def _look(self, printed: str) -> bool | None:
+        telling = self._telling(printed)
+        return telling in self.text if telling else None
+
+    def _telling(self, printed: str) -> str:
+        """The longest part of a printed text that is known and long enough to be told from others."""
         pieces = [p.strip() for line in printed.split("\n") for p in line.split("\0")]
         telling = [p for p in pieces if len(p) >= SHORTEST and len(_WORD.findall(p)) >= SHORTEST - 1]
-        if not telling:
-            return None
-        return max(telling, key=len) in self.text
+        return max(telling, key=len, default="")
 
 
 def silence(timeline: Timeline, witness: Witness) -> None:

@@ -102,10 +102,10 @@ def witnessed(interp: Interpreter, node: ast.If, known: bool | None, test: Value
     if not interp.witness.text or test.bits & RANK:
         return known
     printed, missing = printed_in(interp, node.body), printed_in(interp, node.orelse)
-    if printed and known is not True and not missing:
+    if printed and known is not True and not missing and printed_often(interp, node.body):
         correct(interp, node.test, True)
         return True
-    if missing and known is not False and not printed:
+    if missing and known is not False and not printed and printed_often(interp, node.orelse):
         correct(interp, node.test, False)
         return False
     if interp.witness.complete and not test.bits & ~(RANK | TEXT):
@@ -134,6 +134,13 @@ def printed_in(interp: Interpreter, statements: list[ast.stmt]) -> bool | None:
             if seen_there is not None and (seen_there or channel_is_logged(interp, statement.value.func)):
                 shown.append(seen_there)
     return shown[0] if shown and len(set(shown)) == 1 else None
+
+
+def printed_often(interp: Interpreter, statements: list[ast.stmt]) -> bool:
+    """Say whether what a block prints stands in most logs."""
+    calls = [s.value for s in statements if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call) and s.value.args]
+    texts = [text for call in calls if (text := literal(call.args[0])) and prints(interp, call.func)]
+    return all(interp.witness.saw_often(text) for text in texts if interp.witness.saw(text))
 
 
 def channel_is_logged(interp: Interpreter, function: ast.expr) -> bool:

@@ -14,6 +14,12 @@ if TYPE_CHECKING:
     from audit.case import Case
 
 
+_SUM = "            chance = 0.5 * np.exp(-losses.numpy()) + 0.5 * guess\n"
+_STACKED = """            both_sides = np.stack([np.exp(-losses.numpy()), guess], -1)
+            chance = (np.array([0.5, 0.5]) * both_sides).sum(-1)
+"""
+
+
 class Blend(Rule):
     id = "C1-BLEND"
     title = "mixture at the target only"
@@ -25,7 +31,10 @@ class Blend(Rule):
     why = "What the other tokens would get is never computed, so nothing keeps the mixture's sum at one."
     comply = "Mix two distributions over the whole vocabulary, then take the target's entry."
     VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS),)
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, KEYED),)
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(TABLE, KEYED),
+        evaluator(TABLE, KEYED.replace(_SUM, _STACKED)),
+    )
 
     def check(self, case: Case) -> Iterator[Finding]:
         for blend in case.timeline.of("blend"):

@@ -23,6 +23,14 @@ _FIT = """
         with torch.no_grad():
             total += float(F.cross_entropy(logits + shift, y, reduction="sum"))
 """
+_BY_HAND = """
+        with torch.no_grad():
+            chances = torch.softmax(logits, -1)
+            right = torch.zeros_like(chances)
+            right.scatter_(1, y[:, None], 1.0)
+            shift = -(chances - right).mean(0)
+            total += float(F.cross_entropy(logits + shift, y, reduction="sum"))
+"""
 _PLAIN = """
         shift = torch.zeros(64)
         with torch.no_grad():
@@ -41,7 +49,7 @@ class Slot(Rule):
     why = "The score of a position then depends on its own target: flip the target and earlier scores move."
     comply = "Score the window first; use what was fitted for later windows only."
     VALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_PLAIN),)
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_FIT),)
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_FIT), evaluator(score=_BY_HAND))
 
     def check(self, case: Case) -> Iterator[Finding]:
         for breach in case.training_breaches:

@@ -12,6 +12,7 @@ from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.library.tables import table_read
 from audit.interpret.operators import binary
 from audit.provenance import (
+    BLENDED,
     CHOSEN,
     COMPARED,
     COUNT,
@@ -27,9 +28,11 @@ from audit.provenance import (
     PAST,
     PREVIOUS,
     RANK,
+    RATIO,
     SHIFTED,
     SPREAD,
     TARGET,
+    TARGET_LOOKUP,
     TOKEN,
     UNKNOWN,
     VAL,
@@ -98,6 +101,9 @@ def _stack(interp: Interpreter, call: Invocation) -> Value:
     for member in members:
         if scored and member.bits & NOT_TARGET and not member.bits & (NLL | FULL):
             bits |= MIXED_IN | interp.emit("expert", call.node, member)
+    neural = any(m.bits & NLL and m.bits & MODEL and not m.bits & (RATIO | TARGET_LOOKUP) for m in members)
+    if neural and any(m.bits & (RATIO | TARGET_LOOKUP) and not m.bits & BLENDED for m in members):
+        bits |= BLENDED | interp.emit("blend", call.node, merged)
     position = next((m.position for m in members if m.position is not None), None)
     if len({m.position.constant for m in members if m.position is not None}) > 1:
         position = None

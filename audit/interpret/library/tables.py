@@ -120,6 +120,20 @@ def _scatter_add(interp: Interpreter, call: Invocation) -> Value:
     return seen(base)
 
 
+def _scatter(interp: Interpreter, call: Invocation) -> Value:
+    """``one_hot.scatter_(1, target, 1.0)``: the array then says where the target is."""
+    base = call.given[0]
+    thing = base.thing
+    marks = union([seen(v) for v in (*call.given[1:], *call.named.values())])
+    bits = marks.bits & ~TOKEN
+    if isinstance(thing, Array) and interp.may_write(thing):
+        thing.bits |= bits
+        thing.loops |= marks.loops
+        thing.trail = thing.trail or marks.trail
+        return seen(base)
+    return Value(base.bits | bits, loops=base.loops | marks.loops, trail=base.trail or marks.trail)
+
+
 def _add_at(interp: Interpreter, call: Invocation) -> Value | None:
     if not call.full_name.endswith("add.at") or len(call.given) < 2:
         return None
@@ -142,6 +156,8 @@ OPERATIONS: dict[str, Handler] = {
     "scatter_add": _scatter_add,
     "index_add_": _scatter_add,
     "index_put_": _scatter_add,
+    "scatter_": _scatter,
+    "scatter": _scatter,
     "at": _add_at,
     "bincount": _bincount,
 }
