@@ -6,6 +6,7 @@ import re
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from audit import unreported
 from audit.events import Event, Timeline, common_loops
 from audit.headline import Headline, find_headline
 from audit.order import Breach, breaches
@@ -66,6 +67,7 @@ class Case:
             self.modules,
             self.trainer,
             environment,
+            settings.options(),
             attributes=logged,
             witness=self.witness,
             package=package_name(self.folder),
@@ -193,5 +195,5 @@ class Case:
         unresolved = self.trainer.unpacked.unresolved if self.trainer.unpacked is not None else ()
         found += [f"could not be unpacked: {reason}" for reason in unresolved]
         if self.headline.report is None:
-            found.append(self.headline.why)
+            found.append("; ".join([self.headline.why, *unreported.reasons(self)]))
         return found

@@ -265,7 +265,7 @@ class _SetupRunner(StatementRunner):
 
 def _options(module: Module, found: Configuration, environment: dict[str, str], arguments: tuple[str, ...]) -> None:
     """Options of argparse: their defaults, overridden by the arguments of the run command."""
-    given = _given(arguments)
+    given = options_given(arguments)
     runner = _SetupRunner(
         Limits(steps=100_000, seconds=1.0), dict(found.names[module.file]), module, found, environment
     )
@@ -295,7 +295,8 @@ def _options(module: Module, found: Configuration, environment: dict[str, str], 
         rows.append(Attribute(str(name), value, (*dict.fromkeys(runner.read), long), module, node.lineno, "argparse"))
 
 
-def _given(arguments: tuple[str, ...]) -> dict[str, str]:
+def options_given(arguments: tuple[str, ...]) -> dict[str, str]:
+    """The options among the words after a script, each with its value; empty for a switch."""
     given: dict[str, str] = {}
     for index, word in enumerate(arguments):
         if not word.startswith("-"):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from audit.configuration import Attribute, Configuration, constant, evaluate
+from audit.configuration import Attribute, Configuration, constant, evaluate, options_given
 from audit.constants.statements import StatementRunner
 from audit.constants.values import UNKNOWN, Limits, OutOfBudget, Thing, Unknown
 from audit.log_settings import Logged, read_logged, same_value
@@ -60,6 +60,16 @@ class Settings:
         """The value of a configuration attribute, or UNKNOWN where there is none, or the program changes it later."""
         setting = self.attributes.get(name)
         return UNKNOWN if setting is None or name in self.changed else setting.value
+
+    def options(self) -> dict[str, Any]:
+        """The command line's options that the run command gives or the logs print, by the program's names for them."""
+        given = options_given(self.arguments)
+        return {
+            setting.name: setting.value
+            for setting in self.attributes.values()
+            for flag in setting.variables
+            if flag.startswith("-") and (flag in given or not setting.why.startswith("default"))
+        }
 
     def explain(self, name: str) -> str:
         """Where an attribute or an environment variable has its value from, for people; empty where it is unknown."""

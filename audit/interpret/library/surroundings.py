@@ -57,7 +57,8 @@ def parser_method(
         if default is None:
             default = constant({"store_true": False, "store_false": True}.get(str(action.const) if action else ""))
         if key in interp.arguments:
-            default = constant(interp.arguments[key])
+            asked = interp.arguments[key]
+            default = Value(text_bits(asked), asked) if isinstance(asked, str) else constant(asked)
         thing.defaults[key] = default
         return Value()
     if name == "set_defaults":
