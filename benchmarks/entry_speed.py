@@ -4,6 +4,7 @@
 
 ORIGINALS holds <pr>/<track>/<folder>/train_gpt.py. These files are imported and run here, with all your rights: give
 only files that you trust. Each pair of timings is taken back to back, so that load on the machine falls on both.
+Seconds are those that the process computed (one thread: OMP_NUM_THREADS=1), not those it waited for a core.
 """
 
 from __future__ import annotations
@@ -30,7 +31,8 @@ from submission.distributed import World
 from submission.evaluate.ledger import ScoreLedger
 from submission.evaluate.mixer import make_mixer
 from submission.evaluate.run import sliding_windows
-from submission.evaluate.sliding import Pass, run_pass
+from submission.evaluate.sliding import MassMeter, Pass, run_pass, score_batch
+from submission.evaluate.windows import exact_windows
 from submission.model import GPT
 from submission.model.state import load_state, unbank
 
@@ -107,46 +109,80 @@ class Given(torch.nn.Module):
     forward_logits = hidden
 
 
-def stage(
-    folder: Path, preset: str, tokens: int, repeats: int, *, mixer: str | None, cheap: bool
-) -> tuple[float, float, float]:
-    """The sliding pass of PR 1384 or 1453 over random tokens, with or without the mixture."""
+def mixing(folder: Path, name: str, repeats: int) -> tuple[float, float, float]:
+    """One batch of windows, logits given: mix, sum losses and bytes, teach the weights, count; against PR 1384's mixer.
+
+    Ours measures the mass of the mixture too.
+    """
+    module, _ = original(folder, "pr1384")
     config = dataclasses.replace(
-        load_config(preset, {}), eval_seq_len=SEQ_LEN, eval_stride=STRIDE, eval_tail="reference"
+        load_config("pr1384", {}), eval_tail="exact", eval_batch_seqs=BATCH, mixer_min_tokens=0
     )
-    config = dataclasses.replace(config, mixer_min_tokens=0, eval_batch_seqs=BATCH)
-    if mixer == "hedge-normalised":
-        config = dataclasses.replace(config, mixer=mixer, mixer_update="scored")
+    if name == "hedge-normalised":
+        config = dataclasses.replace(config, mixer=name, mixer_update="scored")
+    generator = np.random.default_rng(0)
+    data = generator.integers(0, VOCAB, BATCH * 3 * STRIDE + SEQ_LEN).astype(np.uint16)
+    before = torch.from_numpy(generator.integers(0, VOCAB, 20_000))
+    zeros = np.zeros(VOCAB, np.bool_)
+    table = ByteTable(np.full(VOCAB, 2, np.int16), zeros, zeros)
+    ledger = ScoreLedger(data, table)
+    windows = exact_windows(ledger.total, SEQ_LEN, STRIDE)[BATCH : 2 * BATCH]
+    world, model = World(0, 1, torch.device("cpu")), Given()
+    ours, theirs = make_mixer(config, world.device), module.HedgeMixer(VOCAB, "cpu", 0.1)
+    ours.tables.add(before)
+    theirs.update(before)
+    part, meter = Pass(model, ledger, config, world, ours), MassMeter()  # type: ignore[arg-type]
+    starts = [w.start for w in windows]
+    x = torch.stack([torch.from_numpy(data[s : s + SEQ_LEN].astype(np.int64)) for s in starts])
+    y = torch.stack([torch.from_numpy(data[s + 1 : s + 1 + SEQ_LEN].astype(np.int64)) for s in starts])
+
+    base, space, boundary = (torch.from_numpy(column) for column in (table.base, table.space, table.boundary))
+    sums, their_sums = [0.0, 0.0], [torch.zeros((), dtype=torch.float64) for _ in range(2)]
+
+    @torch.no_grad()
+    def mine() -> None:
+        ledger.frontier, ours.tables.tokens = windows[0].first, windows[0].first + 1
+        score_batch(part, model.hidden, windows, meter)
+        first, stop = windows[0].first, windows[-1].stop
+        sums[0] += ledger.nll[first:stop].sum()
+        sums[1] += table.count(data[first:stop], data[first + 1 : stop + 1]).sum()
+
+    @torch.inference_mode()
+    def original_batch() -> None:
+        nll = theirs.mix_and_score(model.logits, x, y, [SEQ_LEN] * BATCH)
+        for row in range(BATCH):
+            before, targets = x[row, -STRIDE:], y[row, -STRIDE:]
+            their_sums[0] += nll[row, -STRIDE:].to(torch.float64).sum()
+            lengths = base[targets].to(torch.int16)
+            lengths += (space[targets] & ~boundary[before]).to(torch.int16)
+            their_sums[1] += lengths.to(torch.float64).sum()
+        for row in y:
+            theirs.update(row[-STRIDE:])
+
+    return paired(mine, original_batch, repeats)
+
+
+def sliding(folder: Path, preset: str, tokens: int, repeats: int) -> tuple[float, float, float]:
+    """The sliding pass of PR 1384 or 1453 over random tokens, without a mixture."""
+    config = dataclasses.replace(
+        load_config(preset, {}), eval_seq_len=SEQ_LEN, eval_stride=STRIDE, eval_tail="reference", eval_batch_seqs=BATCH
+    )
     module, theirs = original(folder, preset)
     settings = module.Hyperparameters
     settings.eval_batch_seqs = BATCH
     data = np.random.default_rng(0).integers(0, VOCAB, tokens + 1).astype(np.uint16)
     zeros = np.zeros(VOCAB, np.bool_)
     table = ByteTable(np.full(VOCAB, 2, np.int16), zeros, zeros)
-    world = World(0, 1, torch.device("cpu"))
-    model: Any = Given() if cheap else GPT(config)
-    other: Any = model if cheap else theirs
-    mix_class = module.HedgeMixer
+    world, ours = World(0, 1, torch.device("cpu")), GPT(config)
+    load_state(ours, dict(theirs.named_parameters()))
     tables = (torch.from_numpy(table.base), torch.from_numpy(zeros), torch.from_numpy(zeros))
-
-    class Started(mix_class):  # type: ignore[misc, valid-type]
-        """The original's mixer with its counts in place at once, as after 10,000 tokens."""
-
-        def __init__(self, *arguments: Any, **options: Any) -> None:
-            super().__init__(*arguments, **options)
-            self.total_tokens = 10_000
+    values = torch.from_numpy(data.astype(np.int64))
 
     def mine() -> None:
         ledger = ScoreLedger(data, table, allow_tail=True)
-        mixing = make_mixer(config, world.device) if mixer else None
-        run_pass(Pass(model, ledger, config, world, mixing), sliding_windows(config, ledger.total))
+        run_pass(Pass(ours, ledger, config, world), sliding_windows(config, ledger.total))
 
-    def original_pass() -> None:
-        module.HedgeMixer = Started
-        values = torch.from_numpy(data.astype(np.int64))
-        module.eval_val_sliding(settings, other, 0, 1, world.device, values, *tables, use_hedge=mixer is not None)
-
-    return paired(mine, original_pass, repeats)
+    return paired(mine, lambda: module.eval_val_sliding(settings, theirs, 0, 1, world.device, values, *tables), repeats)
 
 
 def main() -> None:
@@ -156,26 +192,27 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--no-network", action="store_true", help="only mixer and sliding pass")
+    parser.add_argument("--no-sliding", action="store_true", help="no sliding pass")
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore")
     torch.manual_seed(0)
     show = sys.stdout.write
     show(f"torch {torch.__version__}, {torch.get_num_threads()} threads\n")
-    show("| what | tokens | ours s | original s | original / ours |\n|---|---|---|---|---|\n")
+    show("| what | tokens | ours, CPU s | original, CPU s | original / ours |\n|---|---|---|---|---|\n")
 
     def row(what: str, tokens: int, figures: tuple[float, float, float]) -> None:
-        show(f"| {what} | {tokens} | {figures[0]:.3f} | {figures[1]:.3f} | {figures[2]:.2f} |\n")
+        show(f"| {what} | {tokens} | {figures[0]:.4f} | {figures[1]:.4f} | {figures[2]:.2f} |\n")
         sys.stdout.flush()
 
     for preset in () if arguments.no_network else arguments.presets.split(","):
         figures = network(arguments.originals, preset, arguments.tokens, arguments.repeats)
         row(f"{preset} forward + backward", arguments.tokens, figures)
-    count = 32 * 1024
     for name in ("hedge-5", "hedge-normalised"):
-        figures = stage(arguments.originals, "pr1384", count, arguments.repeats, mixer=name, cheap=True)
-        row(f"{name} against the original's mixer, network free", count, figures)
-    figures = stage(arguments.originals, "pr1384", 4096, max(2, arguments.repeats // 2), mixer=None, cheap=False)
-    row("pr1384 sliding pass", 4096, figures)
+        figures = mixing(arguments.originals, name, 8 * arguments.repeats)
+        row(f"{name} against the original's mixer, logits given", BATCH * STRIDE, figures)
+    if not arguments.no_sliding:
+        figures = sliding(arguments.originals, "pr1384", 2048, max(2, arguments.repeats // 2))
+        row("pr1384 sliding pass", 2048, figures)
 
 
 if __name__ == "__main__":

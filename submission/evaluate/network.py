@@ -16,8 +16,7 @@ from submission.evaluate.ledger import ScoreLedger, Spans
 from submission.evaluate.windows import Window
 from submission.model import GPT
 
-PIECE = 64  # rows of logits at a time on a CPU: they and their exponentials stay in its cache
-TEMPERATURES = 0.9, 1.05  # the range of PR 700's adaptive temperature
+PIECE = 128  # rows of logits at a time on a CPU: they and their exponentials stay in its cache
 SAFE = 60.0  # logits up to this size need no maximum taken off: exp(60) * 65,536 is far from float32's limit
 
 Hidden = Callable[[Tensor], Tensor]
@@ -75,42 +74,48 @@ def target_log_probs(
 
     ``features`` (positions, dim) are those of the positions of ``spans``; ``head`` gives their logits, none larger
     than ``bound`` in size. A full row of logits is looked at once and never written back: on a CPU the memory of a
-    whole batch of them is what such a pass takes its time for.
+    whole batch of them is what such a pass takes its time for. With z the logits, the entropy is
+    log sum exp(z) - sum exp(z) z / sum exp(z).
     """
-    count = features.size(0)
-    piece = PIECE if features.device.type == "cpu" else max(count, 1)
+    count, device = features.size(0), features.device
+    piece = PIECE if device.type == "cpu" else max(count, 1)
 
     def lookup(targets: Tensor) -> Tensor:
-        targets = targets.to(features.device)[:, None]
-        out = torch.empty(count, 2 if entropy else 1, device=features.device)
+        targets = targets.to(device)[:, None]
+        found = torch.empty(count, 1, device=device)
+        total, weighted = torch.empty(2, count, device=device)
+        room = torch.empty(0)
         for start in range(0, count, piece):
             rows = slice(start, start + piece)
-            logits = with_temperature(head(features[rows]).float(), temperature, bound)
-            norm, mean = normaliser(logits, bound / TEMPERATURES[0], mean=entropy)
-            out[rows, 0] = logits.gather(-1, targets[rows])[:, 0] - norm
+            logits = with_temperature(safe(head(features[rows]).float(), bound), temperature)
+            torch.gather(logits, 1, targets[rows], out=found[rows])
+            if start == 0:
+                room = torch.empty_like(logits)  # the same memory for every piece
+            weights = torch.exp(logits, out=room[: len(logits)])
+            torch.sum(weights, dim=1, out=total[rows])
             if entropy:
-                out[rows, 1] = norm - mean
-        return out
+                torch.sum(weights.mul_(logits), dim=1, out=weighted[rows])
+        norm = total.log()
+        columns = [found[:, 0] - norm, norm - weighted / total] if entropy else [found[:, 0] - norm]
+        return torch.stack(columns).t()
 
     return ledger.pick_with(spans, lookup)
 
 
-def normaliser(logits: Tensor, bound: float, *, mean: bool) -> tuple[Tensor, Tensor]:
-    """log sum exp of each row and, if asked for, the mean logit under softmax: both (rows,).
+def safe(logits: Tensor, bound: float) -> Tensor:
+    """Logits (rows, vocab) whose exponentials can be summed; softmax does not see what is taken off a row."""
+    return logits if bound <= SAFE else logits - logits.amax(dim=-1, keepdim=True)
 
-    The entropy is their difference: H = log sum exp(z) - sum p z.
+
+def with_temperature(logits: Tensor, temperature: float) -> Tensor:
+    """PR 700's: confident predictions are sharpened more; inside the softmax, so still a distribution.
+
+    logits: (rows, vocab), their exponentials finite.
     """
-    top = logits.amax(dim=-1, keepdim=True) if bound > SAFE else None
-    weights = logits.exp() if top is None else (logits - top).exp_()
-    total = weights.sum(dim=-1)
-    norm = total.log() if top is None else total.log() + top[:, 0]
-    return norm, weights.mul_(logits).sum(dim=-1).div_(total) if mean else norm
-
-
-def with_temperature(logits: Tensor, temperature: float, bound: float = math.inf) -> Tensor:
-    """PR 700's: confident predictions are sharpened more; inside the softmax, so still a distribution."""
     if temperature == 1.0:
         return logits
-    norm, mean = normaliser(logits, bound, mean=True)
-    confidence = 1.0 - (norm - mean) / math.log(logits.size(-1))
-    return logits / (1.0 - (1.0 - temperature) * confidence).clamp(*TEMPERATURES)[:, None]
+    weights = logits.exp()
+    total = weights.sum(dim=-1)
+    entropy = total.log() - weights.mul_(logits).sum(dim=-1) / total
+    confidence = 1.0 - entropy / math.log(logits.size(-1))
+    return logits / (1.0 - (1.0 - temperature) * confidence).clamp(0.9, 1.05)[:, None]

@@ -8,29 +8,39 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from submission.data import ByteTable
 from submission.evaluate.ledger import ScoreLedger
-from submission.evaluate.network import PIECE, normaliser, one_shape, scored_features, target_log_probs, token_rows
+from submission.evaluate.network import PIECE, one_shape, scored_features, target_log_probs, token_rows
 from submission.evaluate.windows import Window
 from submission.model import GPT
+
+
+def rows_of(logits, tokens, table, bound=30.0, temperature=1.0):
+    """Log-probability of the next token and entropy at each position, by ``target_log_probs``."""
+    ledger = ScoreLedger(tokens, table)
+    spans = [(0, len(tokens) - 1)]
+    return target_log_probs(logits, spans, ledger, lambda f: f, bound=bound, temperature=temperature, entropy=True)
 
 
 @given(
     st.lists(st.lists(st.floats(-30, 30, width=32), min_size=5, max_size=5), min_size=1, max_size=4),
     st.sampled_from([30.0, math.inf]),
 )
-def test_the_normaliser_is_log_sum_exp_and_gives_the_entropy(rows, bound):
+def test_log_probabilities_and_entropy_are_those_of_the_softmax(rows, bound):
     logits = torch.tensor(rows)
-    norm, mean = normaliser(logits, bound, mean=True)
+    table = ByteTable(np.full(5, 2, np.int16), np.zeros(5, np.bool_), np.zeros(5, np.bool_))
+    tokens = np.arange(len(rows) + 1, dtype=np.uint16)
+    found = rows_of(logits, tokens, table, bound).double()
     log_probs = logits.double().log_softmax(-1)
-    entropy = -(log_probs.exp() * log_probs).sum(-1)
-    assert torch.allclose(norm.double(), logits.double().logsumexp(-1), atol=1e-5)
-    assert torch.allclose((norm - mean).double(), entropy, atol=2e-5)
+    assert torch.allclose(found[:, 0], log_probs[range(len(rows)), range(1, len(rows) + 1)], atol=1e-5)
+    assert torch.allclose(found[:, 1], -(log_probs.exp() * log_probs).sum(-1), atol=2e-5)
 
 
-def test_logits_without_a_bound_may_be_large():
-    norm, mean = normaliser(torch.tensor([[1000.0, 0.0], [-1000.0, -1000.0]]), math.inf, mean=True)
-    assert norm.tolist() == pytest.approx([1000.0, math.log(2) - 1000.0])
-    assert mean.tolist() == pytest.approx([1000.0, -1000.0])
+def test_logits_without_a_bound_may_be_large(table):
+    logits = torch.full((1, 64), -1000.0)
+    logits[0, 3] = 1000.0
+    assert rows_of(logits, np.array([2, 3], np.uint16), table, math.inf).tolist() == [[0.0, 0.0]]
+    assert rows_of(-logits, np.array([2, 4], np.uint16), table, math.inf)[0, 1] == pytest.approx(math.log(63))
 
 
 def test_pieces_give_what_the_whole_gives(table):
