@@ -39,8 +39,8 @@ class Score:
 class ScoreLedger:
     """Position t is the prediction of token t + 1 from tokens 0..t; there are ``len(tokens) - 1`` of them.
 
-    An evaluator hands in a look-up of log-probabilities, which the ledger calls with the targets: otherwise they are
-    given to nobody before the position is scored. ``inputs`` gives a window of tokens to a causal model, whose output
+    An evaluator hands in log-probabilities, the ledger looks up the targets: they are given to nobody before the
+    position is scored. ``inputs`` gives a window of tokens to a causal model, whose output
     at a position depends on nothing after it (``golfproof probe`` measures that); ``scored_tokens`` is for training
     and counting, and raises on a token that has not been scored. With ``allow_tail`` the ledger reproduces an original
     trainer that counts its last tokens again or drops them, and says in the score how many.
@@ -63,11 +63,15 @@ class ScoreLedger:
             raise UnscoredError(f"inputs {start}..{stop} of {self.total} positions")
         return self._tokens[start:stop]
 
-    def pick_with(self, spans: Spans, lookup: Callable[[Tensor], Tensor]) -> Tensor:
-        """``lookup(targets)``: what a model that saw no target gave to the targets (positions,) int64 of ``spans``.
+    def pick(self, spans: Spans, log_probs: Tensor) -> Tensor:
+        """Log-probabilities (positions,) of the targets of ``spans``, from ``log_probs`` (positions, vocab).
 
-        ``spans`` are ranges (start, stop) of positions; their targets are laid one after another. This is the only
-        way to them before they are scored, and it leads to a number a position.
+        ``spans`` are ranges (start, stop) of positions, laid one after another.
+        """
+        return log_probs.gather(-1, self._targets(spans).to(log_probs.device)[:, None])[:, 0]
+
+    def pick_with(self, spans: Spans, lookup: Callable[[Tensor], Tensor]) -> Tensor:
+        """``lookup(targets)``, targets (positions,) int64, for tables too wide to hand in whole rows of.
 
         Raises:
             UnscoredError: positions that are not there, or anything but one row a position.

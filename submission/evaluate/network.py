@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -78,28 +78,29 @@ def target_log_probs(
     log sum exp(z) - sum exp(z) z / sum exp(z).
     """
     count, device = features.size(0), features.device
-    piece = PIECE if device.type == "cpu" else max(count, 1)
+    found, total, weighted = torch.empty(3, count, device=device)
+    row, room = 0, torch.empty(0)
+    for part in pieces(spans, PIECE) if device.type == "cpu" else [spans]:
+        rows = slice(row, row + sum(stop - start for start, stop in part))
+        logits = with_temperature(safe(head(features[rows]).float(), bound), temperature)
+        found[rows] = ledger.pick(part, logits)
+        if len(room) < len(logits):
+            room = torch.empty_like(logits)  # the same memory for every piece
+        weights = torch.exp(logits, out=room[: len(logits)])
+        torch.sum(weights, dim=1, out=total[rows])
+        if entropy:
+            torch.sum(weights.mul_(logits), dim=1, out=weighted[rows])
+        row = rows.stop
+    norm = total.log()
+    columns = [found - norm, norm - weighted / total] if entropy else [found - norm]
+    return torch.stack(columns).t()
 
-    def lookup(targets: Tensor) -> Tensor:
-        targets = targets.to(device)[:, None]
-        found = torch.empty(count, 1, device=device)
-        total, weighted = torch.empty(2, count, device=device)
-        room = torch.empty(0)
-        for start in range(0, count, piece):
-            rows = slice(start, start + piece)
-            logits = with_temperature(safe(head(features[rows]).float(), bound), temperature)
-            torch.gather(logits, 1, targets[rows], out=found[rows])
-            if start == 0:
-                room = torch.empty_like(logits)  # the same memory for every piece
-            weights = torch.exp(logits, out=room[: len(logits)])
-            torch.sum(weights, dim=1, out=total[rows])
-            if entropy:
-                torch.sum(weights.mul_(logits), dim=1, out=weighted[rows])
-        norm = total.log()
-        columns = [found[:, 0] - norm, norm - weighted / total] if entropy else [found[:, 0] - norm]
-        return torch.stack(columns).t()
 
-    return ledger.pick_with(spans, lookup)
+def pieces(spans: Spans, most: int) -> Iterator[Spans]:
+    """Parts of ``spans`` in order, each of at most ``most`` positions."""
+    for start, stop in spans:
+        for begin in range(start, stop, most):
+            yield [(begin, min(begin + most, stop))]
 
 
 def safe(logits: Tensor, bound: float) -> Tensor:
