@@ -48,8 +48,11 @@ class Interpreter:
         self.timeline = Timeline()
         self.environment, self.arguments, self.limit = environment, arguments or {}, limit
         self.modules: dict[str, ModuleThing] = {}
+        self.texts: dict[str, ModuleThing] = {}  # modules whose text the program executes
         for module in modules:
             thing = ModuleThing(module)
+            if module.role == "executed":
+                self.texts.setdefault(module.text, thing)
             name = module.file.removesuffix(".py").replace("/", ".")
             self.modules.setdefault(name, thing)
             self.modules.setdefault(name.rsplit(".", 1)[-1], thing)

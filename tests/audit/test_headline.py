@@ -49,6 +49,32 @@ def test_an_option_that_a_log_prints_chooses_what_runs(tmp_path: Path) -> None:
     assert case(tmp_path, asked).headline.report is not None
 
 
+BUNDLE = """
+import sys
+import types
+
+
+def install(name, source):
+    made = types.ModuleType(name)
+    sys.modules[name] = made
+    exec(compile(source, f"<{{name}}>", "exec"), made.__dict__)
+
+
+install("entry.scoring", {source!r})
+from entry.scoring import evaluate
+"""
+
+
+def test_modules_that_a_script_makes_of_its_own_texts_are_followed(tmp_path: Path) -> None:
+    start, end = EVALUATION.index("def evaluate"), EVALUATION.index("def main")
+    scoring = "import math\nimport torch\nimport torch.nn.functional as F\n\n\n" + EVALUATION[start:end]
+    trainer = EVALUATION[:start] + BUNDLE.format(source=scoring) + EVALUATION[end:]
+    read = case(tmp_path, trainer)
+    assert read.headline.report is not None
+    assert {loss.file for loss in read.headline.losses} == {"train_gpt.py!1"}
+    assert read.gaps() == []
+
+
 NOT_FOUND = "no report of a validation score was found"
 
 

@@ -108,8 +108,26 @@ def _run_path(interp: Interpreter, call: Invocation) -> Value:
     return Value()
 
 
+def _module_type(interp: Interpreter, call: Invocation) -> Value:
+    """``types.ModuleType(name)``: an empty module, which some text is to fill."""
+    instance = Instance(None, call.node)
+    interp.made(instance, call.node)
+    if call.given:
+        instance.attributes["__name__"] = call.given[0]
+    return Value(thing=instance)
+
+
 def _exec(interp: Interpreter, call: Invocation) -> Value:
-    interp.emit("exec", call.node, union(call.given), text=text_of(call.given[0]) or "" if call.given else "")
+    """``exec(text, module.__dict__)`` fills a module, which can then be imported."""
+    text = text_of(call.given[0]) or "" if call.given else ""
+    interp.emit("exec", call.node, union(call.given), text=text)
+    thing = interp.texts.get(text)
+    names = call.given[1].thing if len(call.given) > 1 else None
+    if thing is not None and isinstance(names, Mapping) and "__name__" in names.entries:
+        name = names.entries["__name__"].const
+        if isinstance(name, str) and name != "__main__":
+            interp.modules[name] = thing
+            interp.run_module(thing, name)
     return NOTHING
 
 
@@ -158,6 +176,7 @@ def _runs_python(given: list[Value]) -> bool:
 FUNCTIONS: dict[str, Handler] = {
     "builtins.exec": _exec,
     "builtins.eval": _exec,
+    "types.ModuleType": _module_type,
     "import_module": _import_module,
     "run_path": _run_path,
     "run_module": _run_path,
