@@ -130,7 +130,10 @@ def test_lines_of_the_gate(text: str) -> None:
 
 @pytest.mark.parametrize("text", ALL)
 def test_lines_of_a_probe(text: str) -> None:
-    run = {"run": text, "source": text, "seconds": 1, "cpu_seconds": 1, "failure": text, "attempts": [text]}
+    run: dict[str, object] = {
+        **dict.fromkeys(("run", "source", "failure", "changed"), text),
+        **{"attempts": [text], "training_shards_removed": True, "seconds": 1, "cpu_seconds": 1},
+    }
     experiment = ProbeExperiment(text, text, ProbeStatus.BREACH, text)
     result = ProbeResult(text, text, "breach", (text,), (experiment,), (), (run,), text, 1, 1.0)
     for line in import_module("golfproof.commands.probe").text(result):
