@@ -76,8 +76,14 @@ class Run:
         return None
 
     def finished(self) -> dict[int, str]:
-        """The finished seeds with what identifies the run that finished them."""
-        return {seed: self.directory.read(seed).token for seed in SEEDS if self.directory.finished(seed)}
+        """The finished seeds with what identifies the run that finished them, as the harness must see them.
+
+        It may read less than this process does where root starts it.
+        """
+        found = [seed for seed in SEEDS if self.directory.finished(seed)]
+        files = {seed: (self.directory.seed_folder(seed) / "run.json", self.directory.log(seed)) for seed in found}
+        readable = [seed for seed in found if all(path.stat().st_mode & 0o400 for path in files[seed])]
+        return {seed: self.directory.read(seed).token for seed in readable}
 
 
 def kill_harness(run: Run) -> bool:

@@ -132,7 +132,10 @@ def test_lines_of_the_gate(text: str) -> None:
 def test_lines_of_a_probe(text: str) -> None:
     run: dict[str, object] = {
         **dict.fromkeys(("run", "source", "failure", "changed"), text),
-        **{"attempts": [text], "training_shards_removed": True, "seconds": 1, "cpu_seconds": 1},
+        "attempts": [text],
+        "training_shards_removed": True,
+        "seconds": 1,
+        "cpu_seconds": 1,
     }
     experiment = ProbeExperiment(text, text, ProbeStatus.BREACH, text)
     result = ProbeResult(text, text, "breach", (text,), (experiment,), (), (run,), text, 1, 1.0)
