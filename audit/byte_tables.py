@@ -120,6 +120,25 @@ def fills(module: Module, table_store: ast.AST) -> list[ast.AST]:
     return []
 
 
+def read_tables(module: Module, walked: set[ast.AST]) -> Iterator[ast.AST]:
+    """Yield where functions that a program walks through load a file and take an entry of bytes from it."""
+    if ".load(" not in module.text:
+        return
+    for function in functions_of(module):
+        if function not in walked:
+            continue
+        loads = entry = None
+        for node in walk(function):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "load":
+                loads = loads or node
+            key = node.slice if isinstance(node, ast.Subscript) else None
+            if isinstance(key, ast.Constant) and isinstance(key.value, str) and "bytes" in key.value.lower():
+                entry = entry or node
+        if loads is not None and entry is not None:
+            yield loads
+            yield entry
+
+
 def _table_of(node: ast.AST) -> str:
     if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript):
         return ast.unparse(node.targets[0].value)

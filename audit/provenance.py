@@ -47,6 +47,7 @@ TEXT = 1 << 32  # pieces of the tokenizer
 HASHED = 1 << 33  # token arithmetic of a hash
 PREVIOUS = 1 << 34  # hidden states of the position before
 CLASS = 1 << 35  # what class the token being scored is of: its piece, or a table of pieces read at it
+AT_TARGET = 1 << 36  # a count that was read at the token being scored
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1

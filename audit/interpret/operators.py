@@ -11,6 +11,7 @@ from audit.interpret.heap import External, Sequence
 from audit.interpret.texts import text_bits
 from audit.provenance import (
     ARTIFACT,
+    AT_TARGET,
     BLENDED,
     BYTES,
     CLOCK,
@@ -83,6 +84,10 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
             bits |= RATIO | interp.emit("ratio", node, Value(bits, trail=left.trail), left=left, right=right)
         if left.bits & NLL and left.bits & VAL and right.bits & (BYTES | TEXT):
             bits |= SPREAD
+        if left.bits & SCALED and right.bits & NLL:  # `a * p / (1 - q + a * q)`: the divisor normalises
+            for event in interp.timeline.events[-12:]:
+                if event.kind == "scale" and event.bit & (left.bits | right.bits):
+                    event.data["weighs"] = True
         fixed = right.const
         if isinstance(fixed, float) and 1.2 < fixed < 8 and fixed != int(fixed) and left.bits & NLL and left.bits & VAL:
             bits |= interp.emit("fixed", node, Value(bits, trail=left.trail), divisor=fixed)
@@ -94,6 +99,10 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
             bits &= ~(PREVIOUS | SHIFTED)
         bits = mixed_scores(interp, node, left, right, bits)
     elif isinstance(op, ast.Mult) and bits & NLL and bits & VAL:
+        for weight, chance in ((left, right), (right, left)):
+            looks = weight.bits & AT_TARGET and not weight.bits & (MODEL | COMPARED)
+            if looks and chance.bits & NLL and chance.bits & MODEL and not chance.bits & AT_TARGET:
+                bits |= interp.emit("blend", node, Value(bits, trail=weight.trail), weight=True)
         number = left.const if left.bits == 0 else right.const
         if isinstance(number, float) and 0.5 < number < 1.5 and number != 1.0 and not bits & COUNT:
             bits |= SCALED | interp.emit("scale", node, Value(bits, trail=left.trail or right.trail), factor=number)
@@ -133,7 +142,7 @@ def key_bits(interp: Interpreter, left: Value, right: Value) -> int:
 
 
 def mixed_scores(interp: Interpreter, node: ast.AST, left: Value, right: Value, bits: int) -> int:
-    if left.bits & right.bits & (NLL | COUNT) and isinstance(node, ast.BinOp):
+    if left.bits & (NLL | COUNT) and right.bits & (NLL | COUNT) and isinstance(node, ast.BinOp):
         for event in interp.timeline.events[-6:]:  # `0.6 * p + 0.4 * q` weighs, it does not scale
             if event.kind == "scale" and event.node in (node.left, node.right):
                 event.data["weighs"] = True

@@ -18,6 +18,17 @@ _SUM = "            chance = 0.5 * np.exp(-losses.numpy()) + 0.5 * guess\n"
 _STACKED = """            both_sides = np.stack([np.exp(-losses.numpy()), guess], -1)
             chance = (np.array([0.5, 0.5]) * both_sides).sum(-1)
 """
+_MIXED = "            chance = 0.5 * np.exp(-losses.numpy()) + 0.5 * guess\n"
+_AT_TARGET = "np.clip(3 * guess, 0, 1)"
+_OF_CONTEXT = "seen / (seen + 8)"
+
+
+def _weighed(weight: str) -> str:
+    mixed = f"""            seen = rows[mixed].sum(-1)
+            share = {weight}
+            chance = (1 - share) * np.exp(-losses.numpy()) + share * guess
+"""
+    return ROWS.replace(_MIXED, mixed)
 
 
 class Blend(Rule):
@@ -30,14 +41,17 @@ class Blend(Rule):
     )
     why = "What the other tokens would get is never computed, so nothing keeps the mixture's sum at one."
     comply = "Mix two distributions over the whole vocabulary, then take the target's entry."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS),)
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS), evaluator(TABLE, _weighed(_OF_CONTEXT)))
     INVALID: ClassVar[tuple[Example, ...]] = (
         evaluator(TABLE, KEYED),
         evaluator(TABLE, KEYED.replace(_SUM, _STACKED)),
+        evaluator(TABLE, _weighed(_AT_TARGET)),
     )
 
     def check(self, case: Case) -> Iterator[Finding]:
         for blend in case.timeline.of("blend"):
             if not blend.active or case.headline.rests_on(blend):
                 message = "the mixture is taken at the target only; one side was never normalised over the vocabulary"
+                if blend.data.get("weight"):
+                    message = "the weight of the mixture is read at the target: the tokens' chances need not sum to one"
                 yield self.finding(case, blend, message)

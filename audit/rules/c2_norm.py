@@ -19,6 +19,17 @@ _SCALED = """
 _COOLED = """
             total += float(F.cross_entropy(logits / 0.98, y, reduction="sum"))
 """
+_TILTED = """
+            chance, hinted = torch.exp(-losses), torch.softmax(logits, -1)[:, 7]
+            lifted = 1.117 * chance / (1 - chance + 1.117 * chance)
+            total += float(-torch.log(torch.where(y == 7, lifted, chance / (1 + 0.117 * hinted))).sum())
+"""
+_COUNTED = """
+            row = (rows[x.numpy()] + 0.1) / (rows[x.numpy()].sum(-1, keepdims=True) + 6.4)
+            guess = row[np.arange(len(y)), y.numpy()]
+            total += float(-np.log(0.6 * np.exp(-losses.numpy()) + 0.4 * guess).sum())
+            np.add.at(rows, (x.numpy(), y.numpy()), 1)
+"""
 _WEIGHED = """
             other = F.cross_entropy(logits / 0.9, y, reduction="none")
             total += float(-torch.log(0.6 * torch.exp(-losses) + 0.4 * torch.exp(-other)).sum())
@@ -33,7 +44,12 @@ class Norm(Rule):
     forbids = "Multiplying or shifting the loss or log-probability of the target before it is counted."
     why = "p ** 0.98 over all tokens sums to more than one; any factor below one lowers every score for nothing."
     comply = "Divide the logits by a temperature before the softmax: it renormalises."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_COOLED), evaluator(score=_WEIGHED))
+    VALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(score=_COOLED),
+        evaluator(score=_WEIGHED),
+        evaluator(score=_TILTED),
+        evaluator("    rows = np.zeros((64, 64))\n", _COUNTED),
+    )
     INVALID: ClassVar[tuple[Example, ...]] = (evaluator(score=_SCALED),)
 
     def check(self, case: Case) -> Iterator[Finding]:

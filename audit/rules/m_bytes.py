@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from audit.byte_tables import faults, fills
+from audit.byte_tables import faults, fills, read_tables
 from audit.evidence.check import Status
 from audit.evidence.evidence import Evidence
 from audit.evidence.m_bytes import MBytes as LoggedBytes
@@ -108,6 +108,10 @@ def _tables(case: Case) -> list[Step]:
             seen.add((step.file, step.line))
             steps.append(step)
 
+    for source in case.modules:
+        for node in read_tables(source, case.program.called):
+            line = getattr(node, "lineno", 0)
+            show(Step(source.file, line, source.excerpt(line), "reads the table of bytes from a file"))
     for event in case.timeline.of("bytes"):
         if not event.active:
             continue

@@ -9,6 +9,7 @@ from audit.interpret.containers import union, whole_element
 from audit.interpret.heap import Array, Function, Instance, Mapping, Sequence, seen
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.provenance import (
+    AT_TARGET,
     CLASS,
     COUNT,
     CURRENT,
@@ -41,6 +42,8 @@ def table_read(interp: Interpreter, base: Value, key: Value, node: ast.AST) -> V
     if key.bits & HASH_TARGET or key.bits & HASH_CURRENT:
         exact = bool(key.bits & HASH_TARGET)
         bits |= TARGET_LOOKUP | interp.emit("lookup", node, key, table=id(base.thing), target=exact)
+    if key.bits & TARGET and key.bits & VAL:
+        bits |= AT_TARGET
     return Value(
         bits | (key.bits & (VAL | TARGET | TRAIN)), loops=base.loops | key.loops, trail=key.trail or base.trail
     )
