@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from reproduce.runlog import Size
 
-_PACKED = re.compile(
+PACKED = re.compile(
     r"zlib|zstd|lzma|brotli|lrzip|pergroup|int\d|quant|compress|packed|ternary|binary|artifact|\.ptz", re.IGNORECASE
 )
 _NOT_MODEL = re.compile(r"total|submission|code|payload|raw|uncompressed|fp32|before", re.IGNORECASE)
@@ -25,7 +25,7 @@ def model_size(sizes: Sequence[Size]) -> Size | None:
         size
         for size in _exact(sizes)
         if re.search(r"model|artifact|quant_bytes", size.label, re.IGNORECASE)
-        and _PACKED.search(size.label)
+        and PACKED.search(size.label)
         and not _NOT_MODEL.search(size.label)
     ]
     return named[-1] if named else None

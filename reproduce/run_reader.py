@@ -293,7 +293,7 @@ class RunReader:
             path=path,
             seed=self.seed,
             world_size=self.facts.get("world_size"),
-            gpu=self.gpu,
+            gpu=self.gpu or self._framework(),
             steps=self.last_step.step if self.last_step else None,
             step_seconds=self.step_seconds,
             train_seconds=self.train_seconds,
@@ -322,6 +322,11 @@ class RunReader:
             last_line=self.last_line,
             complete=headline is not None and headline is not self.last_validation,
         )
+
+    def _framework(self) -> str | None:
+        """What the run says of its machine by its framework: MLX runs on Apple's."""
+        mlx = any(k.lower().startswith("mlx_") or v.startswith("mlx.") for k, v in self.settings.items())
+        return "Apple (MLX)" if mlx else None
 
     def printed_again_by(self, later: RunReader) -> bool:
         """Whether a later part of the file is this run once more: the console's output before the log file's."""

@@ -315,11 +315,12 @@ def _explain(claimed: Figure, runs: Sequence[RunLog]) -> tuple[str, bool] | None
     """Where else in the logs the claimed score stands: ``(what it is, whether it is a mean over seeds)``."""
     by_stage: dict[str, dict[object, float]] = {}
     for run in runs:
+        one = (run.path, run.first_line)
         for metric in run.metrics:
             if metric.val_bpb is not None and math.isfinite(metric.val_bpb):
-                by_stage.setdefault(metric.stage, {})[run.seed if run.seed is not None else run.path] = metric.val_bpb
+                by_stage.setdefault(metric.stage, {})[one] = metric.val_bpb
         if run.headline and run.headline.val_bpb is not None:
-            by_stage.setdefault("headline", {})[run.seed if run.seed is not None else run.path] = run.headline.val_bpb
+            by_stage.setdefault("headline", {})[one] = run.headline.val_bpb
     slack = claimed.slack + 1e-6
     for stage, values in by_stage.items():
         scores = list(values.values())[:8]

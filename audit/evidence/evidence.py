@@ -67,7 +67,13 @@ class Evidence:
         said = (self.claims.track or "").lower().replace("-", "_").replace(" ", "_")
         if "non_record" in said or "unlimited" in said or "nonrecord" in said:
             return True
-        return any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-4:])
+        if any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-4:]):
+            return True
+        try:
+            opening = self.folder.readme_text[:2000].splitlines()[:5]
+        except InputError:
+            return False
+        return any(re.search(r"\bnon[- ]record\b", line, re.IGNORECASE) for line in opening)
 
     def tied(self, run: RunLog) -> bool:
         """Whether a run is surely one that the submission rests on: its score, or the mean it is part of, is claimed.

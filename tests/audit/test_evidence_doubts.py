@@ -108,3 +108,47 @@ def test_the_evaluation_that_is_claimed_is_the_one_that_is_timed(tmp_path: Path)
     assert check(tmp_path, "T-EVAL").status is Status.FAIL
     claim = json.dumps({"val_bpb": 1.19028660})
     assert check(tmp_path, "T-EVAL", submission__json=claim).status is not Status.FAIL
+
+
+def test_the_mean_of_two_runs_of_one_seed_is_a_mean(tmp_path: Path) -> None:
+    logs = {
+        f"run{n}__log": "seed:1337\n" + SCORE.format(loss=2.6, score=v) for n, v in ((2, 1.56446831), (3, 1.56735837))
+    }
+    claim = json.dumps({"val_bpb": 1.56591334})
+    assert check(tmp_path, "E-CLAIM", "claimed score", submission__json=claim, **logs).status is Status.PASS
+
+
+def test_a_claimed_checkpoint_is_no_artifact_where_the_log_has_a_packed_size_that_fits(tmp_path: Path) -> None:
+    claim = json.dumps({"val_bpb": 1.12, "bytes_total": 25_055_000})
+    log = "seed:1\nsize fp16: 23.89 MB\n{}" + SCORE.format(loss=1.9, score=1.12)
+    assert check(tmp_path, "ART-CAP", submission__json=claim, train__log=log.format("")).status is Status.FAIL
+    packed = log.format("size_lzma: 15.10 MB (limit 16 MB)\n")
+    assert check(tmp_path, "ART-CAP", train__log=packed).status is Status.WARN
+
+
+def test_the_gpu_that_a_script_chooses_makes_no_other_program(tmp_path: Path) -> None:
+    source = "import os\nimport torch\n{}x = {}\n" + "=" * 100 + "\n"
+    logs = {
+        f"train_seed{seed}__log": source.format(line, value) + f"seed:{seed}\n" + SCORE.format(loss=1.9, score=1.12)
+        for seed, line, value in ((1, "", 1), (2, 'os.environ["CUDA_VISIBLE_DEVICES"] = "1"\n', 1))
+    }
+    assert check(tmp_path, "S-SEEDS", "one program for all seeds", **logs).status is Status.PASS
+
+
+def test_seeds_that_one_log_tells_of_ask_for_a_reader(tmp_path: Path) -> None:
+    log = "seed:1\nSaved: model_seed42.pt\n" + SCORE.format(loss=1.9, score=1.12)
+    claim = json.dumps({"val_bpb": 1.12, "seeds": [1, 42]})
+    found = check(tmp_path, "S-SEEDS", "logs of the claimed seeds", submission__json=claim, train__log=log)
+    assert found.status is Status.WARN
+
+
+def test_apples_framework_is_another_machine(tmp_path: Path) -> None:
+    log = "mlx_max_microbatch_tokens:8192\nseed:1\nstep:9/9 train_loss:2.0 train_time:605383ms\n"
+    log += SCORE.format(loss=1.9, score=1.12)
+    assert check(tmp_path, "T-TRAIN", train__log=log).status is Status.WARN
+
+
+def test_a_readme_may_say_that_its_entry_is_no_record(tmp_path: Path) -> None:
+    log = "seed:1\nstep:9/9 train_loss:2.0 train_time:900000ms\n" + SCORE.format(loss=1.9, score=1.12)
+    assert check(tmp_path, "T-TRAIN", train__log=log, README__md="# Deep entry\n").status is Status.FAIL
+    assert check(tmp_path, "T-TRAIN", README__md="# Deep entry (Non-Record)\n").status is Status.UNCHECKED
