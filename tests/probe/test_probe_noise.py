@@ -126,6 +126,7 @@ def test_bytes_are_counted_as_an_entry_to_the_contest_counts_them(tmp_path: Path
         ("EMA_DECAY", "0.997", "0.5"),
         ("EMA_DECAY", "0", None),
         ("TTT_CHUNK_SIZE", "256", "64"),
+        ("EVAL_CTX", "8192", "128"),
         ("TTT_CHUNK_SIZE", "32768", "2048"),
         ("NUM_LAYERS", "11", None),
         ("ITERATIONS", "20000", "12"),

@@ -20,7 +20,7 @@ walls = pytest.mark.skipif(sandbox.refusal() is not None, reason=str(sandbox.ref
 PLAN = Launch(toy=Toy(steps=4), limits=replace(PROBE_LIMITS, wall_seconds=120, cpu_seconds=60))
 
 TRAINER = """
-import glob, math, os
+import glob, math, os, sys
 import numpy as np
 import sentencepiece as spm
 import torch
@@ -71,10 +71,16 @@ def fit(tokens, epochs):
         optimizer.step()
 
 
-for step in range(int(os.environ.get("ITERATIONS", 20000))):
+EVALUATES = sys.argv[1:] == ["evaluate"]
+for step in range(0 if EVALUATES else int(os.environ.get("ITERATIONS", 20000))):
     fit(train[step * 4096 : step * 4096 + 4097], 1)
-torch.save(model.state_dict(), "model.pt")
+if not EVALUATES:
+    torch.save(model.state_dict(), "model.pt")
+    if os.environ.get("SPLIT", "0") == "1":
+        os.execv(sys.executable, [sys.executable, __file__, "evaluate"])
 model.load_state_dict(torch.load("model.pt", map_location="cuda"))
+if os.environ.get("READS_TRAIN", "0") == "1":
+    load(f"{data}/fineweb_train_*.bin")
 if TTT_FIRST:
     fit(val, 2)
 loss_sum, count, byte_sum = torch.zeros((), dtype=torch.float64, device="cuda"), 0, 0.0
@@ -140,6 +146,25 @@ def test_a_scaled_loss_and_a_wrong_denominator_are_caught_and_the_command_exits_
     found = {e["name"] for e in result["experiments"] if e["status"] == "breach"}
     assert result["verdict"] == "breach" and {"floor", "normalisation", "bytes"} <= found
     assert [r["run"] for r in result["runs"]] == ["first"]
+
+
+@walls
+@pytest.mark.slow
+def test_an_evaluation_that_needs_training_shards_fails_when_they_are_removed(tmp_path: Path) -> None:
+    result = probe_path(
+        submission(tmp_path), plan=PLAN, environment={"READS_TRAIN": "1"}, experiments=("floor", "isolation")
+    )
+    found = next(e for e in result.experiments if e.name == "isolation")
+    assert found.status == "warning" and "model.pt was read back: it ended with" in found.message
+    assert [run["training_shards_removed"] for run in result.runs] == [False, True]
+
+
+@walls
+@pytest.mark.slow
+def test_a_program_that_becomes_its_own_evaluator_is_heard(tmp_path: Path) -> None:
+    result = probe_path(submission(tmp_path), plan=PLAN, environment={"SPLIT": "1"}, experiments=("floor",))
+    assert result.runs[0]["processes"] == 2 and result.verdict == "holds", result.reasons
+    assert {str(e.status) for e in result.experiments if e.name in ("normalisation", "coverage")} == {"holds"}
 
 
 @walls

@@ -24,11 +24,11 @@ from submission.evaluate.sliding import Pass, run_pass
 from submission.evaluate.ttt import Adapter
 from submission.model import GPT
 
-VOCABULARY = 64
+VOCABULARY = 32
 ALONE = World(0, 1, torch.device("cpu"))
 CONFIG = replace(
     load_config("tiny", {}), vocab_size=VOCABULARY, num_layers=2, recur_layers=(), model_dim=16, num_heads=2,
-    num_kv_heads=1, rope_dims=4, bigram_vocab_size=64, bigram_dim=8, value_embed_dim=0, value_embed_layers=(),
+    num_kv_heads=1, rope_dims=4, bigram_vocab_size=32, bigram_dim=8, value_embed_dim=0, value_embed_layers=(),
     xsa_last_n=1, eval_seq_len=16, eval_stride=8, eval_batch_seqs=8, mixer_min_tokens=40, ttt_chunk_tokens=64,
     ttt_batch_seqs=4, ttt_lr=0.01,
 )  # fmt: skip
