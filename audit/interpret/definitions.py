@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from audit.interpret.heap import Class, External, Frame, Function, constant
+from audit.interpret.heap import Class, External, Frame, Function
+from audit.interpret.texts import setting
 from audit.provenance import UNKNOWN, Value
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def do_class(interp: Interpreter, node: ast.ClassDef) -> None:
         interp.frame = outer
     for name, logged in interp.attributes.items():
         if name in scope.variables:
-            scope.variables[name] = constant(logged)
+            scope.variables[name] = setting(logged)
     thing.attributes = scope.variables
     for value in thing.attributes.values():
         if isinstance(value.thing, Function) and value.thing.frame is scope:

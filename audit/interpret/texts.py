@@ -6,7 +6,7 @@ import ast
 import re
 
 from audit.interpret.containers import known_items
-from audit.interpret.heap import Template
+from audit.interpret.heap import Template, constant
 from audit.provenance import BYTES, TRAIN, VAL, Value
 
 VAL_FILE = re.compile(r"(^|[^a-z])val(id|idation)?([^a-z]|$)", re.I)
@@ -27,6 +27,11 @@ def text_bits(text: str) -> int:
     elif TRAIN_FILE.search(name):
         bits |= TRAIN
     return bits
+
+
+def setting(given: object) -> Value:
+    """Return a setting as a value; a path stands for the data that its name promises."""
+    return Value(text_bits(given), given) if isinstance(given, str) else constant(given)
 
 
 def text_of(value: Value) -> str | None:

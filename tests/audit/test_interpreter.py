@@ -61,6 +61,18 @@ print("tall" if getattr(settings, "tall", True) else "short")
     assert [event.text for event in timeline.of("report")] == ["narrow", "tall"]
 
 
+def test_a_data_path_that_the_log_prints_still_stands_for_the_validation_data() -> None:
+    text = """
+import numpy as np
+class Settings:
+    held = "here/fineweb_val_0.bin"
+print("data", np.fromfile(Settings.held))
+"""
+    module = Module("train_gpt.py", text, ast.parse(text))
+    told = printed(Interpreter([module], module, {}, attributes={"held": "there/fineweb_val_0.bin"}).run())
+    assert told["data"].value.bits & VAL
+
+
 def test_a_progress_bar_goes_over_what_it_shows() -> None:
     timeline = walk(
         """

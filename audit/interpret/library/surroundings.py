@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from audit.interpret.containers import append_anywhere, union
 from audit.interpret.heap import External, Instance, Mapping, Parser, Sequence, constant
 from audit.interpret.library.invocation import Handler, Invocation
-from audit.interpret.texts import text_bits, text_of, texts_in
+from audit.interpret.texts import setting, text_bits, text_of, texts_in
 from audit.provenance import CLOCK, NOTHING, RANK, UNKNOWN, Value
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def parser_method(
         if default is None:
             default = constant({"store_true": False, "store_false": True}.get(str(action.const) if action else ""))
         if key in interp.arguments:
-            asked = interp.arguments[key]
-            default = Value(text_bits(asked), asked) if isinstance(asked, str) else constant(asked)
+            default = setting(interp.arguments[key])
         thing.defaults[key] = default
         return Value()
     if name == "set_defaults":
