@@ -12,6 +12,7 @@ from audit.rules.examples import trainer
 
 if TYPE_CHECKING:
     from audit.case import Case
+    from audit.events import Event
 
 _CALIBRATE = """
     moments = []
@@ -64,7 +65,13 @@ class ValCal(Rule):
             if not forward.value.bits & VAL or not max(steps) < forward.order < saved or min(hooks) > forward.order:
                 continue
             hooked = any(max(steps) < order < forward.order for order in hooks)
-            depth = len(forward.calls)
-            taken = any(e.bit & used and e.loops == forward.loops and e.calls[:depth] == forward.calls for e in losses)
+            taken = any(e.bit & used and scores(e, forward) for e in losses)
             if hooked and not taken:
                 yield self.finding(case, forward, "the model runs on validation tokens to calibrate its quantisation")
+
+
+def scores(loss: Event, forward: Event) -> bool:
+    """Say whether a loss is taken of what a model put out: in the same round, where it ran or in a caller of it."""
+    inside = loss.loops == forward.loops and loss.calls[: len(forward.calls)] == forward.calls
+    caller = forward.calls[: len(loss.calls)] == loss.calls and forward.loops[: len(loss.loops)] == loss.loops
+    return inside or (caller and bool(loss.loops) and loss.order > forward.order)
