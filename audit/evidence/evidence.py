@@ -81,12 +81,10 @@ class Evidence:
         Without a claim it is where the folder's scored logs are all named alike.
         """
         scored = [other for other in self.runs if other.complete]
-        if len(scored) <= 1:
-            return True
         said = [seed.val_bpb for seed in self.claims.seeds if seed.val_bpb is not None]
         said += [self.claims.val_bpb] if self.claims.val_bpb is not None else []
-        if not said:
-            return len({re.sub(r"\d+", "#", Path(other.path).name) for other in scored}) == 1
+        if not said or not scored:
+            return len(scored) <= 1 or len({re.sub(r"\d+", "#", Path(other.path).name) for other in scored}) == 1
         if any(find_metric(run, value) is not None for value in said):
             return True
         mean = self.table.summary.mean if self.table is not None and self.table.summary is not None else None

@@ -152,3 +152,12 @@ def test_a_readme_may_say_that_its_entry_is_no_record(tmp_path: Path) -> None:
     log = "seed:1\nstep:9/9 train_loss:2.0 train_time:900000ms\n" + SCORE.format(loss=1.9, score=1.12)
     assert check(tmp_path, "T-TRAIN", train__log=log, README__md="# Deep entry\n").status is Status.FAIL
     assert check(tmp_path, "T-TRAIN", README__md="# Deep entry (Non-Record)\n").status is Status.UNCHECKED
+
+
+@pytest.mark.parametrize(("claimed", "wanted"), [(1.12, Status.FAIL), (1.09, Status.WARN)])
+def test_a_lone_log_of_another_score_than_the_claimed_one_only_warns_of_its_size(
+    tmp_path: Path, claimed: float, wanted: Status
+) -> None:
+    log = "seed:1\nTotal submission size int8+zlib: 18612195 bytes\n" + SCORE.format(loss=1.9, score=1.12)
+    found = check(tmp_path, "ART-CAP", train__log=log, submission__json=json.dumps({"val_bpb": claimed}))
+    assert found.status is wanted
