@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LIMIT = 600.0  # seconds of training
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
 DISPUTED = 4.0  # seconds past that which a kept reserve may miss before it is no reserve
+UNHELD = 900.0  # seconds of training after which a run was under no such limit
 NEAR_LIMIT = 598.5  # where the log does not time the calibration: training that ran to here left no room for it
 
 _CALIBRATE = """
@@ -51,6 +52,7 @@ class LateCalibration(Rule):
     VALID: ClassVar[tuple[Example, ...]] = (
         _with_log(trainer(_CALIBRATE), 588_000),
         _with_log(trainer(_INVENTED), 600_050),
+        _with_log(trainer(_CALIBRATE), 11_946_000),
         trainer(),
     )
     INVALID: ClassVar[tuple[Example, ...]] = (_with_log(trainer(_CALIBRATE), 600_050),)
@@ -101,6 +103,8 @@ class LateCalibration(Rule):
         if between:
             return True, "test-time training on validation tokens comes between"
         runs = [run for run in case.logs if run.train_seconds is not None and run.headline is not None]
+        if runs and all((run.train_seconds or 0.0) > UNHELD for run in runs):
+            return False, "training was not held to the contest's clock"  # T-TRAIN's, where a limit applies
         judged = [late_by_log(run) for run in runs]
         if judged:
             worst = max(judged)
