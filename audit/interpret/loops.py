@@ -31,10 +31,13 @@ def do_for(interp: Interpreter, node: ast.For) -> bool:
     iterable = interp.evaluate(node.iter)
     items = known_items(iterable)
     if items is not None and len(items) <= 8 and not is_range(iterable):
-        for item in items:
+        outer = interp.path_key
+        for number, item in enumerate(items):
             assign(interp, node.target, item, node)
             interp.exits.append([])
+            interp.path_key = hash((outer, id(node), number))  # what one round learns is not what the next one does
             ended = interp.execute(node.body)
+            interp.path_key = outer
             exits = interp.exits.pop()
             for variables in exits:
                 interp.frame.variables = variables if ended else join_variables(interp.frame.variables, variables)

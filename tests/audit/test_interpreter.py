@@ -158,6 +158,34 @@ print("copy", twin.held)
     assert told["copy"].value.bits & VAL
 
 
+def test_a_stage_that_trains_its_own_copy_leaves_the_next_stage_untouched() -> None:
+    timeline = walk(
+        """
+import copy
+class Net(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = torch.nn.Linear(8, 64)
+    def forward(self, ids):
+        return self.head(ids)
+model = Net()
+for stage in ("first", "second"):
+    mine = copy.deepcopy(model)
+    fit = torch.optim.SGD(mine.parameters(), lr=0.1)
+    for at in range(0, len(val) - 65, 64):
+        x, y = val[at:at + 64], val[at + 1:at + 65]
+        loss = F.cross_entropy(mine(x), y)
+        total = loss.item()
+        loss.backward()
+        fit.step()
+"""
+    )
+    first, second = timeline.of("step")
+    losses = list(timeline.of("nll"))
+    assert not losses[-1].value.bits & first.bit
+    assert losses[-1].value.bits & second.bit
+
+
 def test_the_budget_ends_a_walk_and_says_so() -> None:
     timeline = walk(
         "def f(n):\n    return g(n) + g(n)\ndef g(n):\n    return f(n) + f(n)\n" + "f(1)\n" * 400, limit=300
