@@ -235,6 +235,9 @@ def install() -> None:
     cuda.Event, cuda.Stream = Event, _Silent
     cuda.stream = cuda.device = lambda *a, **k: _Silent()
     cuda.current_stream = cuda.default_stream = lambda *a, **k: _Silent()
+    if hasattr(torch, "accelerator"):  # a CUDA build without a driver would ask it of the GPU itself
+        for name, value in {"current_accelerator": None, "is_available": False, "device_count": 0}.items():
+            setattr(torch.accelerator, name, _constant(value))
     for name in ("range", "range_push", "range_pop", "mark"):
         setattr(cuda.nvtx, name, lambda *a, **k: contextlib.nullcontext())
 
