@@ -77,6 +77,17 @@ def test_where_there_is_a_gpu_a_device_stays_what_it_is() -> None:
         assert torch.zeros(2, device="cuda").device.type == "cpu"
 
 
+def test_an_optimiser_asks_no_accelerator_of_a_build_whose_driver_is_missing() -> None:
+    source = (
+        "import torch\ncuda = torch.device('cuda')\n"
+        "torch.accelerator.current_accelerator = lambda check_available=False: cuda\n"
+        "from audit.probe.child.cuda import Redirect, install\ninstall()\n"
+        "weight = torch.nn.Parameter(torch.zeros(2))\noptimizer = torch.optim.Adam([weight])\n"
+        "with Redirect():\n    weight.sum().backward()\n    optimizer.step()\nprint('stepped')\n"
+    )
+    assert run_python(source) == "stepped\n"
+
+
 @pytest.mark.slow
 def test_with_a_gpu_nothing_is_put_in_place_of_cuda(tmp_path: Path) -> None:
     """A stand-in says that there is a GPU; the trainer prints whether torch is still torch."""
