@@ -136,6 +136,19 @@ def test_a_pull_request_without_a_submission_says_so(remote: Path, tmp_path: Pat
     assert "`notes.md`" in text
 
 
+def test_files_that_its_attributes_hide_from_an_archive_are_refused(tmp_path: Path) -> None:
+    work = tmp_path / "work"
+    (work / FOLDER).mkdir(parents=True)
+    git(work, "init", "-q", "-b", "main")
+    (work / FOLDER / "train_gpt.py").write_text(breaking_trainer())
+    (work / FOLDER / "train_plain.py").write_text("print('nothing to see')\n")
+    (work / FOLDER / ".gitattributes").write_text("train_gpt.py export-ignore\n")
+    git(work, "add", "-A")
+    git(work, "commit", "-q", "-m", "hidden")
+    with pytest.raises(InputError, match=r"train_gpt\.py left out by \.gitattributes"):
+        extract(work / ".git", "HEAD", FOLDER, tmp_path / "out")
+
+
 def test_a_link_is_left_out_of_what_is_read(remote: Path, tmp_path: Path) -> None:
     fetch(str(remote), "main", "refs/pull/7/head", tmp_path / "bare")
     change = changes(tmp_path / "bare", "refs/golfproof/base", "refs/golfproof/head")
