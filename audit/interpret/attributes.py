@@ -11,6 +11,7 @@ from audit.interpret.heap import (
     External,
     Function,
     Instance,
+    Layer,
     Mapping,
     Method,
     ModuleThing,
@@ -24,10 +25,14 @@ from audit.interpret.heap import (
 from audit.interpret.library.indexing import index_tensor
 from audit.interpret.library.surroundings import ENVIRONMENT, environment_variable
 from audit.interpret.library.tables import from_mapping, table_read
-from audit.provenance import GRADIENT, RANK, TOKEN, UNKNOWN, Value
+from audit.interpret.models import is_model
+from audit.provenance import GRADIENT, PARAM, RANK, TOKEN, UNKNOWN, Value
+from audit.words import words
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
+
+WRAPPED = words("module _orig_mod")  # what a compiled or distributed model calls the model inside: it is the same one
 
 
 def attribute(interp: Interpreter, base: Value, name: str, node: ast.AST) -> Value:
@@ -49,6 +54,8 @@ def attribute(interp: Interpreter, base: Value, name: str, node: ast.AST) -> Val
             and isinstance(hook.thing, Function)
         ):
             return interp.call_function(hook.thing, [base, constant(name)], {}, node)
+        if name in WRAPPED and is_model(thing):
+            return base
         return Value(base.bits, thing=Method(base, name))
     if isinstance(thing, Class):
         found = thing.find(name)
@@ -69,6 +76,9 @@ def attribute(interp: Interpreter, base: Value, name: str, node: ast.AST) -> Val
             if (found := candidate.find(name)) is not None:
                 return bind_method(interp, found, thing.receiver, node)
         return Value(thing=Method(thing.receiver, name))
+    if isinstance(thing, Layer):
+        bits = base.bits | (PARAM | thing.owner.root().weights if thing.owner is not None else 0)
+        return Value(bits, thing=Method(base, name), loops=base.loops, trail=base.trail)
     return library_attribute(base, name)
 
 

@@ -39,7 +39,8 @@ def call(interp: Interpreter, function: Value, given: list[Value], named: dict[s
         return call_method(interp, thing.receiver, thing.name, given, named, node)
     if isinstance(thing, Layer):
         result = union([*given, *named.values()])
-        return result.but(bits=result.bits & ~(TOKEN | FULL | CURRENT) | PARAM)
+        weights = thing.owner.root().weights if thing.owner is not None else 0
+        return result.but(bits=result.bits & ~(TOKEN | FULL | CURRENT) | PARAM | weights)
     if isinstance(thing, Sequence) and thing.kind == "modules":  # nn.Sequential: through each in turn
         result = union(given)
         for member in thing.members:

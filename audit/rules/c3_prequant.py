@@ -22,6 +22,23 @@ _ADAPT = """
             loss.backward()
             optimizer.step()
 """
+# The scorer runs the layers of the unwrapped model itself.
+_BY_LAYERS = """
+def forward_layers(model, ids):
+    inner = model
+    if hasattr(inner, "module"):
+        inner = inner.module
+    if hasattr(inner, "_orig_mod"):
+        inner = inner._orig_mod
+    return F.linear(inner.embed(ids), inner.head.weight)
+
+"""
+
+
+def _scored_by_layers(before_save: str = "") -> str:
+    return trainer(before_save=before_save, functions=_BY_LAYERS).replace(
+        "logits = model(x)", "logits = forward_layers(model, x)"
+    )
 
 
 class PreQuant(Rule):
@@ -32,8 +49,8 @@ class PreQuant(Rule):
     forbids = "Training on validation tokens before the artifact is written and then scoring those tokens with it."
     why = "The score is then taken after the weights have seen the answers: score-after-adapt."
     comply = "Adapt only on tokens whose score is already counted, chunk by chunk, after the artifact is fixed."
-    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION,)
-    INVALID: ClassVar[tuple[Example, ...]] = (trainer(before_save=_ADAPT),)
+    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION, _scored_by_layers())
+    INVALID: ClassVar[tuple[Example, ...]] = (trainer(before_save=_ADAPT), _scored_by_layers(_ADAPT))
 
     def check(self, case: Case) -> Iterator[Finding]:
         for breach in case.training_breaches:
