@@ -6,7 +6,7 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import element_of, known_items, put, put_item
-from audit.interpret.heap import Array, Class, Function, Instance, Layer, Mapping, ModuleThing, Sequence
+from audit.interpret.heap import Array, Class, Function, Instance, Layer, Mapping, ModuleThing, Partial, Sequence
 from audit.interpret.library.tables import count_if_stored_back, count_if_table
 from audit.interpret.library.training import step_if_gradient
 from audit.interpret.models import is_model, parameters_of
@@ -132,6 +132,9 @@ def store_attribute(interp: Interpreter, base: Value, name: str, value: Value, n
             for member in child.members:
                 if isinstance(member.thing, Instance) and member.thing.owner is None and member.thing is not thing:
                     member.thing.owner = thing
+        own = isinstance(child, Function) and child.bound is not None and child.bound.thing is thing
+        if name == "forward" and is_model(thing) and isinstance(child, Function | Partial) and not own:
+            interp.emit("hook", node, base)  # what stands in for a layer's pass can gather statistics in it
         old = thing.attributes.get(name)
         if old is not None and interp.maybe + len(interp.loops) > thing.depth:
             value = join(old, value)

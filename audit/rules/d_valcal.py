@@ -21,6 +21,22 @@ _CALIBRATE = """
         with torch.no_grad():
             model({source}[turn * 128:turn * 128 + 128])
 """
+# Statistics are gathered by what stands in for a module's pass, and read by nobody in the loop.
+_REPLACED = """
+    moments = torch.zeros(8, 8)
+    plain = model.forward
+
+    def gather(ids):
+        states = model.embed(ids)
+        moments.addmm_(states.T, states)
+        return plain(ids)
+
+    model.forward = gather
+    for turn in range(8):
+        with torch.no_grad():
+            model({source}[turn * 128:turn * 128 + 128])
+    model.forward = plain
+"""
 # A model that works out its loss on every call: nobody takes it here.
 _UNUSED = (
     trainer(
@@ -48,8 +64,16 @@ class ValCal(Rule):
     forbids = "Collecting Hessians or ranges for quantisation on validation tokens that are not scored yet."
     why = "The artifact is then fitted to the text that it is scored on."
     comply = "Calibrate on training data inside the 600 seconds, or on text that the model generates."
-    VALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="learn")), _UNUSED.format(source="learn"))
-    INVALID: ClassVar[tuple[Example, ...]] = (trainer(_CALIBRATE.format(source="held")), _UNUSED.format(source="held"))
+    VALID: ClassVar[tuple[Example, ...]] = (
+        trainer(_CALIBRATE.format(source="learn")),
+        _UNUSED.format(source="learn"),
+        trainer(_REPLACED.format(source="learn")),
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        trainer(_CALIBRATE.format(source="held")),
+        _UNUSED.format(source="held"),
+        trainer(_REPLACED.format(source="held")),
+    )
 
     def check(self, case: Case) -> Iterator[Finding]:
         hooks = [e.order for e in case.timeline.of("hook") if e.active]
@@ -61,7 +85,11 @@ class ValCal(Rule):
         used = 0  # what a model works out by itself and nobody takes is no score
         for event in case.timeline.of("score", "store", "report", "backward", "step"):
             used |= event.value.bits
-        for forward in case.timeline.of("forward"):
+        forwards = list(case.timeline.of("forward"))
+        passes = {e.node for e in forwards}
+        for forward in forwards:
+            if any(call.node in passes for call in forward.calls):
+                continue  # a layer's pass inside the model's
             if not forward.value.bits & VAL or not max(steps) < forward.order < saved or min(hooks) > forward.order:
                 continue
             hooked = any(max(steps) < order < forward.order for order in hooks)
