@@ -21,6 +21,7 @@ _COLLECTOR = re.compile(r"(?<!def )\b[a-z_]{0,40}(?:hessian|calib)[a-z_]{0,40}\(
 _OF_VALIDATION = re.compile(r"\bval_(?:tokens|data|loader|dataset|seqs)\b")
 _OF_TRAINING = re.compile(r"train_?(?:tokens|data|loader|dataset|seqs|files|shards|stream)")
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
+KEPT = 0.1  # seconds before the limit at which a run that keeps a reserve has stopped, however small the reserve
 
 _LOG = """\
 seed:1
@@ -65,14 +66,12 @@ class TCal(EvidenceRule):
             shown = f"{start:.1f} s + " + (f"{took:.1f} s" if took is not None else "a time not logged")
             if over > OVERSHOOT or (took is None and over > -0.5):
                 # Where seconds were kept back but too few, a reader decides; where none were, the rule was not heeded.
-                kept = evidence.limits.train_seconds - start > OVERSHOOT and over <= 10
+                kept = evidence.limits.train_seconds - start > KEPT and over <= 10
                 yield self.line(
                     Status.WARN if kept else Status.FAIL,
                     shown,
                     f"{evidence.name(run)}: {start:.1f} s are gone when calibration on training data begins"
-                    + (
-                        f", it ends {over:.1f} s past the limit" if took is not None else ", none were kept back for it"
-                    ),
+                    + (f", it ends {over:.1f} s past the limit" if took is not None else ", too few are left for it"),
                     limit=limit,
                     file=evidence.place(run),
                     at=event.line,

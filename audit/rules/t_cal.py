@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from audit.events import Event
-from audit.finding import Basis, Certainty, Finding
+from audit.finding import Basis, Certainty, Finding, Severity
 from audit.provenance import TRAIN, VAL
 from audit.rule import Example, Rule
 from audit.rules.examples import trainer
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 LIMIT = 600.0  # seconds of training
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
-DISPUTED = 4.0  # seconds past that which a kept reserve may miss before it is no reserve
+KEPT = 0.1  # seconds before the limit at which a run that keeps a reserve has stopped, however small the reserve
 UNHELD = 900.0  # seconds of training after which a run was under no such limit
 NEAR_LIMIT = 598.5  # where the log does not time the calibration: training that ran to here left no room for it
 
@@ -59,12 +59,16 @@ class LateCalibration(Rule):
 
     def check(self, case: Case) -> Iterator[Finding]:
         found = list(self.in_the_code(case))
-        yield from found
-        if not any(finding.active for finding in found):
-            from audit.evidence.evidence import Evidence
-            from audit.evidence.t_cal import TCal
+        if any(finding.active and finding.severity is Severity.ERROR for finding in found):
+            yield from found
+            return
+        from audit.evidence.evidence import Evidence
+        from audit.evidence.t_cal import TCal
 
-            yield from TCal().findings(Evidence.of_case(case))
+        logged = list(TCal().findings(Evidence.of_case(case)))
+        measured = any(finding.active for finding in logged)  # then the logs say it better than the code
+        yield from (finding for finding in found if not (finding.active and measured))
+        yield from logged
 
     def in_the_code(self, case: Case) -> Iterator[Finding]:
         """Readings of training data between training and artifact, each late or not by what log and settings say."""
@@ -90,11 +94,11 @@ class LateCalibration(Rule):
             message = "the model runs on training data for calibration after training has ended"
             changes: dict[str, Any] = {} if late else {"active": False, "because": read.because or why}
             if late is None:
-                changes = {"certainty": Certainty.MEDIUM}
+                changes = {"severity": Severity.WARNING, "certainty": Certainty.MEDIUM}
             yield self.finding(case, read, f"{message}: {why}", line=line, file=file, **changes)
 
     def late(self, case: Case, trained: int, read: Event) -> tuple[bool | None, str]:
-        """Say whether the calibration lies outside the training budget, and why; None where a reader must decide."""
+        """Say whether calibration lies outside the training budget, and why; None where the reserve is too small."""
         between = [
             e for e in case.timeline.of("step") if e.active and trained < e.order < read.order and e.value.bits & VAL
         ]
@@ -108,9 +112,9 @@ class LateCalibration(Rule):
         judged = [late_by_log(run) for run in runs]
         if judged:
             worst = max(judged)
-            kept_back = all((run.train_seconds or 0.0) < LIMIT - 0.1 for run in runs)
-            if kept_back and 0 < worst[0] <= DISPUTED:
-                return None, worst[1]  # a reserve was kept, but too small: merged in #1851 and #1868
+            kept_back = all((run.train_seconds or 0.0) < LIMIT - KEPT for run in runs)
+            if kept_back and worst[0] > 0:
+                return None, worst[1]  # merged in #1851 and #1868
             return worst[0] > 0, worst[1]
         limits = [
             e.data.get("limit")
@@ -119,6 +123,8 @@ class LateCalibration(Rule):
         ]
         seconds = [v / 1000 if v > 5000 else v for v in limits if isinstance(v, int | float) and v > 0]
         if seconds and max(seconds) >= NEAR_LIMIT:
+            if max(seconds) < LIMIT - KEPT:
+                return None, f"training may run {max(seconds):.1f} s, which keeps {LIMIT - max(seconds):.1f} s back"
             return True, f"training may run {max(seconds):.0f} s and nothing is kept back"
         return False, "no log times it" if not seconds else f"training stops at {max(seconds):.1f} s"
 
