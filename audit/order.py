@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ast
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from audit.events import Event, Loop, Timeline, common_loops
@@ -56,8 +57,37 @@ def judge(update: Event, reading: Event) -> Breach | None:
                 continue  # what moves such a loop on may be hidden in a call
             return Breach(update, reading, "again", loop)
     if update.order < reading.order and update.value.loops & shared[-1].bit:
+        if leaves_round(update, reading, shared[-1]):
+            return None
         return Breach(update, reading, "same round", shared[-1])
     return None
+
+
+def leaves_round(update: Event, reading: Event, loop: Loop) -> bool:
+    """Say whether an update stands in a branch that ends its round before the reading is reached."""
+    blocks = list(_blocks(getattr(loop.node, "body", ())))
+    for block in blocks:
+        if isinstance(block[-1], ast.Continue | ast.Break | ast.Return | ast.Raise):
+            inside = {node for statement in block for node in ast.walk(statement)}
+            if _stands_in(update, inside) and not _stands_in(reading, inside):
+                return True
+    return False
+
+
+def _blocks(statements: Sequence[ast.stmt]) -> Iterator[list[ast.stmt]]:
+    """The sides of every ``if`` among a loop's statements, those in loops of their own left out."""
+    for statement in statements:
+        if isinstance(statement, ast.If):
+            for side in (statement.body, statement.orelse):
+                if side:
+                    yield side
+                    yield from _blocks(side)
+        elif isinstance(statement, ast.With | ast.Try):
+            yield from _blocks(statement.body)
+
+
+def _stands_in(event: Event, nodes: set[ast.AST]) -> bool:
+    return event.node in nodes or any(call.node in nodes for call in event.calls)
 
 
 def is_prefix(update: Event) -> bool:

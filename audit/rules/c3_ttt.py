@@ -30,6 +30,23 @@ _TRAIN_FIRST = """
         with torch.no_grad():
             total += float(F.cross_entropy(model(x), y, reduction="sum"))
 """
+_TABLE = """
+    rows = np.zeros((64, 64))
+"""
+_LOOK_UP = """
+            row = rows[x.numpy()] + 0.1
+            guess = (row / row.sum(-1, keepdims=True))[np.arange(len(y)), y.numpy()]
+            total += float(-np.log(0.5 * np.exp(-losses.numpy()) + 0.5 * guess).sum())
+"""
+_COUNT = """
+            np.add.at(rows, (x.numpy(), y.numpy()), 1)
+"""
+# A round that has nothing to score counts its tokens and ends there.
+_NOTHING_TO_SCORE = """
+            if len(y) < 2:
+                np.add.at(rows, (x.numpy(), y.numpy()), 1)
+                continue
+"""
 _BEFORE = """
     tuner = torch.optim.SGD(restored.parameters(), lr=1e-3)
     for start in range(0, len(held) - 1, 128):
@@ -48,8 +65,15 @@ class ScoreFirst(Rule):
     forbids = "Training on validation tokens, or counting them into a table, before their score is taken."
     why = "A token must be predicted by a model that has not seen it. Learning first and scoring later reports memory."
     comply = "In each chunk: score without gradient, add to the sum, then step. Leave the last chunk untrained."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_TUNE, score=_SCORE_FIRST),)
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_TUNE, score=_TRAIN_FIRST), trainer(before_score=_BEFORE))
+    VALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(_TUNE, score=_SCORE_FIRST),
+        evaluator(_TABLE, score=_NOTHING_TO_SCORE + _LOOK_UP + _COUNT),
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(_TUNE, score=_TRAIN_FIRST),
+        trainer(before_score=_BEFORE),
+        evaluator(_TABLE, score=_NOTHING_TO_SCORE + _COUNT + _LOOK_UP),
+    )
 
     def check(self, case: Case) -> Iterator[Finding]:
         for breach in case.training_breaches:
