@@ -28,6 +28,7 @@ class Call:
     file: str  # of the caller
     function: str  # the callee
     line: int
+    block: int = 0  # the statements it stands among, told apart from others
 
 
 @dataclass(slots=True)

@@ -66,6 +66,18 @@ class Witness:
         return max(telling, key=len, default="")
 
 
+def shown_around(timeline: Timeline, witness: Witness) -> set[tuple[tuple[int, ...], int]]:
+    """Return the blocks, each with the calls that lead to it, of which the logs show a text printed there."""
+    found: set[tuple[tuple[int, ...], int]] = set()
+    for event in timeline.of("report"):
+        if event.active and witness.saw(event.text):
+            calls = tuple(id(call.node) for call in event.calls)
+            found.add((calls, int(str(event.data.get("block", 0)))))
+            if event.data.get("depth") and calls:
+                found.add((calls[:-1], event.calls[-1].block))
+    return found
+
+
 def silence(timeline: Timeline, witness: Witness) -> None:
     """Switch off the events of calls that would have printed something that no log shows."""
     if not witness.complete:
@@ -90,6 +102,12 @@ def silence(timeline: Timeline, witness: Witness) -> None:
     unseen = {calls: texts[calls] for calls, seen in told.items() if len(calls) > 1 and not any(seen)}
     if not unseen:
         return
+    around = shown_around(timeline, witness)
+    for event in timeline.events:
+        for length in range(2, len(event.calls) + 1) if unseen else ():
+            place = (tuple(id(call.node) for call in event.calls[: length - 1]), event.calls[length - 1].block)
+            if place in around:  # what stands beside the call was run: its own texts are of another version
+                unseen.pop(tuple(id(call.node) for call in event.calls[:length]), None)
     for event in timeline.events:
         if not event.active:
             continue

@@ -164,7 +164,7 @@ def walk_body(
         interp.guard_data,
         interp.guard_choice,
     )
-    call = Call(node, outer[0].file, frame.name, getattr(node, "lineno", 0))
+    call = Call(node, outer[0].file, frame.name, getattr(node, "lineno", 0), interp.block)
     interp.recursion[id(definition)] = interp.recursion.get(id(definition), 0) + 1
     interp.depth += 1
     try:

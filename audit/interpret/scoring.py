@@ -73,4 +73,5 @@ def report(interp: Interpreter, values: list[Value], node: ast.AST) -> None:
             certain=here,
             depth=int(speaks),
             channel=interp.frame.code if speaks or len(interp.frame.variables) <= 4 else None,
+            block=interp.block,
         )

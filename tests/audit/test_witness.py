@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from audit.witness import Witness
+import ast
+
+from audit.interpret.interpreter import Interpreter
+from audit.source import Module
+from audit.witness import Witness, silence
 
 EVALUATED = "skipping training, the saved artifact is loaded\nfinal 1.1\n" + "x\n" * 6
 TRAINED = "training begins with the first shard\nfinal 1.1\n" + "x\n" * 6
@@ -21,3 +25,48 @@ def test_a_text_of_half_of_the_logs_is_seen_often() -> None:
 
 def test_a_text_too_short_to_tell_is_never_seen_often() -> None:
     assert not Witness([TRAINED], complete=True).saw_often("x\0")
+
+
+PRINTS = """
+def log(text):
+    print(text, flush=True)
+
+def second_way(held):
+    log("second way begins with a fresh table")
+    return evaluate(held)
+
+def main():
+    log("reads the shards of the data folder")
+    log("reads the tokenizer and its pieces")
+    score = second_way(HELD)
+"""
+BODY = """
+import glob
+import numpy as np
+import torch
+import torch.nn.functional as F
+HELD = torch.from_numpy(np.fromfile(glob.glob("fineweb_val_*.bin")[0], dtype=np.uint16))
+
+def evaluate(held):
+    return F.cross_entropy(held[:-1].float(), held[1:])
+"""
+LOG = "reads the shards of the data folder\nreads the tokenizer and its pieces\n{more}final 1.1\n" + "x\n" * 6
+
+
+def losses(log: str, code: str) -> list[bool]:
+    text = BODY + code + "main()\n"
+    module = Module("train_gpt.py", text, ast.parse(text))
+    witness = Witness([log], complete=True)
+    timeline = Interpreter([module], module, {}, witness=witness).run()
+    silence(timeline, witness)
+    return [event.active for event in timeline.of("nll")]
+
+
+def test_a_call_whose_text_no_log_shows_was_not_run() -> None:
+    apart = PRINTS.replace("    score", "    if HELD.numel() > 9:\n        score")
+    assert losses(LOG.format(more=""), apart) == [False]
+    assert losses(LOG.format(more="second way begins with a fresh table\n"), apart) == [True]
+
+
+def test_a_call_beside_a_text_that_the_logs_show_was_run_whatever_it_prints_itself() -> None:
+    assert losses(LOG.format(more=""), PRINTS) == [True]
