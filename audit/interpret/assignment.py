@@ -6,7 +6,18 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import element_of, known_items, put, put_item
-from audit.interpret.heap import Array, Class, Function, Instance, Layer, Mapping, ModuleThing, Partial, Sequence
+from audit.interpret.heap import (
+    Array,
+    Class,
+    Function,
+    Instance,
+    Layer,
+    Mapping,
+    ModuleThing,
+    Partial,
+    Sequence,
+    Template,
+)
 from audit.interpret.library.tables import count_if_stored_back, count_if_table
 from audit.interpret.library.training import step_if_gradient
 from audit.interpret.models import is_model, parameters_of
@@ -58,8 +69,8 @@ def trace(interp: Interpreter, value: Value, node: ast.AST) -> Value:
 def assign(interp: Interpreter, target: ast.expr, value: Value, node: ast.AST) -> None:
     """Bind a target to a value."""
     if isinstance(target, ast.Name):
-        if interp.guard_choice and (value.bits & (NLL | PARAM | MODEL) or value.thing is not None):
-            value = value.but(bits=value.bits | interp.guard_choice)
+        if interp.guard_choice:
+            value = value.but(bits=value.bits | choice_of(interp, value, node))
         value = trace(interp, value, node)
         if (
             value.position is None
@@ -87,6 +98,24 @@ def assign(interp: Interpreter, target: ast.expr, value: Value, node: ast.AST) -
             count_if_stored_back(interp, node, base, index, value)
         score_if_nll_stored(interp, node, value)
         store_element(interp, target.value, base, index, value, node)
+
+
+def choice_of(interp: Interpreter, value: Value, node: ast.AST) -> int:
+    """Return what a value assigned under a choice by the loss rests on: the choice, or a label that only tells it."""
+    if value.bits & (NLL | PARAM | MODEL) or not (value.thing is None or isinstance(value.thing, Template)):
+        return interp.guard_choice
+    label = interp.bit("label", node)
+    interp.labels[label] = interp.labels.get(label, 0) | interp.guard_choice
+    return label
+
+
+def chosen_by(interp: Interpreter, bits: int) -> int:
+    """Return the choices by the loss that the labels in a value tell."""
+    chosen = 0
+    for label, choice in interp.labels.items():
+        if bits & label:
+            chosen |= choice
+    return chosen
 
 
 def adds_to_itself(node: ast.AST) -> bool:

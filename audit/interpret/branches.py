@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from audit.interpret.assignment import assign
+from audit.interpret.assignment import assign, chosen_by
 from audit.interpret.folding import truth
 from audit.interpret.heap import External, Function, Method, constant
 from audit.interpret.scoring import best_of_scores
@@ -36,7 +36,7 @@ def do_if(interp: Interpreter, node: ast.If) -> bool:
     guard = interp.guard, interp.guard_data, interp.guard_choice
     interp.guard |= test.loops
     interp.guard_data |= test.bits
-    interp.guard_choice |= best_of_scores(interp, node, test)
+    interp.guard_choice |= best_of_scores(interp, node, test) | chosen_by(interp, test.bits)
     ended_body = interp.execute(node.body)
     after_body = interp.frame.variables
     interp.frame.variables = dict(before)
@@ -74,6 +74,8 @@ def eval_if_expression(interp: Interpreter, node: ast.IfExp) -> Value:
         bit = interp.emit("choose", node, test, how="expression")
         return join(body, other).but(bits=body.bits | other.bits | bit)
     joined = join(body, other)
+    if chosen := chosen_by(interp, test.bits):
+        joined = joined.but(bits=joined.bits | chosen)
     if test.bits & TEXT and {type(body.const), type(other.const)} <= {bool, int} and body.const != other.const:
         joined = joined.but(bits=joined.bits | (test.bits & TEXT) | COMPARED)  # the class of a piece, as a number
     return joined

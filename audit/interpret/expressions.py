@@ -6,7 +6,7 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from audit.interpret.assignment import assign
+from audit.interpret.assignment import assign, chosen_by
 from audit.interpret.attributes import attribute, subscript
 from audit.interpret.branches import eval_if_expression
 from audit.interpret.containers import element_of, known_items, put, tuple_of
@@ -44,7 +44,10 @@ def eval_attribute(interp: Interpreter, node: ast.Attribute) -> Value:
 
 
 def eval_subscript(interp: Interpreter, node: ast.Subscript) -> Value:
-    return subscript(interp, interp.evaluate(node.value), interp.evaluate(node.slice), node)
+    index = interp.evaluate(node.slice)
+    found = subscript(interp, interp.evaluate(node.value), index, node)
+    chosen = chosen_by(interp, index.bits)
+    return found.but(bits=found.bits | chosen) if chosen else found
 
 
 def eval_slice(interp: Interpreter, node: ast.Slice) -> Value:

@@ -70,6 +70,7 @@ class Interpreter:
         self.loops: tuple[Loop, ...] = ()
         self.calls: tuple[Call, ...] = ()
         self.path_key = 0
+        self.block = 0  # the statements that are being executed
         self.disk = 0  # what the program wrote to files
         self.becomes: list[dict[str, str]] = []  # environments in which it replaces itself by its own script
         self.last_loss: Value | None = None
@@ -86,6 +87,8 @@ class Interpreter:
         self.guard = 0  # loops that decide whether the current statement runs
         self.guard_data = 0  # data that decide it
         self.guard_choice = 0  # choices by the loss that decide it
+        self.labels: dict[int, int] = {}  # names and numbers that tell what was chosen by the loss, and the choice
+        self.notes: dict[str, int] = {}  # texts with losses in them, by the file they were written to
         self.callers_doubt = True
         self.channels: dict[ModuleThing, dict[str, int]] = {}
         self.method_kinds: dict[ast.AST, str] = {}
@@ -189,7 +192,16 @@ class Interpreter:
 
     def execute(self, statements: Iterable[ast.stmt]) -> bool:
         """Execute statements; say whether the end cannot be reached."""
+        outer, block = self.block, id(statements)
+        try:
+            return self.execute_each(statements, block)
+        finally:
+            self.block = outer
+
+    def execute_each(self, statements: Iterable[ast.stmt], block: int) -> bool:
+        """Execute statements one by one, each knowing the block that it stands in."""
         for statement in statements:
+            self.block = block
             self.steps += 1
             if self.steps > self.limit:
                 raise Exhausted

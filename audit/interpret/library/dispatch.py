@@ -24,7 +24,7 @@ from audit.interpret.heap import (
 )
 from audit.interpret.library import arithmetic, files, networks, probabilities, python, surroundings, tables, training
 from audit.interpret.library.container_methods import mapping_method, sequence_method
-from audit.interpret.library.files import buffer_method, path_method, read_bits
+from audit.interpret.library.files import buffer_method, note, path_method, read_bits
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.library.networks import TEXT_OF_TOKENIZER, model_method, tokenizer_method
 from audit.interpret.library.surroundings import parser_method
@@ -160,9 +160,11 @@ def call_method(
         return path_method(receiver, name, given)
     if name in ("read_bytes", "read_text", "read"):
         interp.emit("open", node, receiver, text=text_of(receiver) or "", mode="r", own=isinstance(thing, External))
-        return Value(read_bits(interp, receiver.bits))
+        return Value(read_bits(interp, receiver.bits) | interp.notes.get(text_of(receiver) or "", 0))
     if name in ("write_bytes", "write_text"):
-        interp.disk |= union(given).bits & EVENTS
+        written = union(given).bits
+        interp.disk |= written & EVENTS
+        note(interp, receiver, written)
         return NOTHING
     if name in TEXT_OF_TOKENIZER:
         return tokenizer_method(interp, receiver, name, given, node)

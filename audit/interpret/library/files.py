@@ -9,7 +9,7 @@ from audit.interpret.containers import deep_bits, union
 from audit.interpret.heap import Array, Buffer, External, Instance, Template, constant
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.texts import text_bits, text_of
-from audit.provenance import ARTIFACT, BYTES, EVENTS, MODEL, NOTHING, PARAM, TOKEN, TRAIN, UNKNOWN, VAL, Value
+from audit.provenance import ARTIFACT, BYTES, EVENTS, MODEL, NLL, NOTHING, PARAM, TOKEN, TRAIN, UNKNOWN, VAL, Value
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -23,7 +23,7 @@ def _open(interp: Interpreter, call: Invocation) -> Value:
         "open", call.node, path, text=text_of(path) or "", mode=mode.const if isinstance(mode.const, str) else "?"
     )
     thing = Buffer(path, not writes)
-    thing.bits = 0 if writes else path.bits & (VAL | TRAIN | BYTES)
+    thing.bits = 0 if writes else path.bits & (VAL | TRAIN | BYTES) | interp.notes.get(text_of(path) or "", 0)
     return Value(thing.bits, thing=thing)
 
 
@@ -69,6 +69,13 @@ def read_bits(interp: Interpreter, bits: int) -> int:
     return ARTIFACT | interp.disk
 
 
+def note(interp: Interpreter, path: Value, bits: int) -> None:
+    """Remember that a score was written to a file: who reads that file reads the score."""
+    name = text_of(path)
+    if name and bits & NLL and bits & VAL:
+        interp.notes[name] = interp.notes.get(name, 0) | bits
+
+
 def buffer_method(
     interp: Interpreter, receiver: Value, thing: Buffer, name: str, given: list[Value], node: ast.AST
 ) -> Value:
@@ -76,6 +83,7 @@ def buffer_method(
         bits = deep_bits(given[0])
         thing.bits |= bits & (EVENTS | VAL | TRAIN | TOKEN)
         interp.disk |= bits & EVENTS
+        note(interp, thing.path, bits)
         if bits & VAL and bits & TOKEN:
             interp.emit("save", node, union(given))
         return NOTHING
@@ -106,6 +114,8 @@ def _save(interp: Interpreter, call: Invocation) -> Value:
     for value in call.given:
         if isinstance(value.thing, Buffer | Array | Instance):
             value.thing.bits |= bits & (EVENTS | VAL | TOKEN | PARAM)
+        if isinstance(value.thing, Buffer):
+            note(interp, value.thing.path, bits)
     interp.disk |= bits & EVENTS
     interp.emit("save", call.node, Value(bits))
     return Value(const=None)

@@ -48,7 +48,7 @@ def model_method(
         mapping.bits = PARAM | root.weights
         return Value(PARAM | root.weights, thing=mapping)
     if name == "load_state_dict" and given:
-        bits = deep_bits(given[0]) & EVENTS
+        bits = deep_bits(given[0]) & EVENTS | interp.guard_choice
         if interp.may_write(root):
             strong = interp.maybe + len(interp.loops) <= root.depth
             root.weights = bits if strong else root.weights | bits
