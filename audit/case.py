@@ -13,6 +13,7 @@ from audit.order import Breach, breaches
 from audit.provenance import INPUT, VAL
 from audit.settings import Settings, resolve
 from audit.source import Module, package_name, read_sources
+from audit.told_settings import titled
 from audit.witness import Witness, silence
 from reproduce.folder import SubmissionFolder
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from reproduce.claims import Claims
     from reproduce.runlog import RunLog
 
+_HEADING = re.compile(r"^#[ \t]+(.+)$", re.M)
 _TOLD = re.compile(r"`([A-Z][A-Z0-9_]{2,})=([\w./-]+)`")
 
 
@@ -82,14 +84,21 @@ class Case:
         return self.program.timeline
 
     def told_in_prose(self) -> dict[str, str]:
-        """Settings that the README names in running text as ``X=1``, where no run command and no log gives any."""
+        """Settings that the README names in running text as ``X=1``, else those that the title names by their feature.
+
+        Only where no run command and no log gives any.
+        """
         if self.folder.run_command is not None or self.folder.logs or self.settings.environment:
             return {}
         found: dict[str, set[str]] = {}
         for name, value in _TOLD.findall(self.folder.readme_text):
             if name in self.settings.configuration.variables:
                 found.setdefault(name, set()).add(value)
-        return {name: values.pop() for name, values in found.items() if len(values) == 1}
+        if found:
+            return {name: values.pop() for name, values in found.items() if len(values) == 1}
+        heading = _HEADING.search(self.folder.readme_text)
+        title = f"{self.claims.name or ''}\n{heading[1] if heading else ''}"
+        return titled(title, {name: row[0] for name, row in self.settings.configuration.variables.items()})
 
     @property
     def events(self) -> list[Event]:
@@ -131,8 +140,9 @@ class Case:
         return breaches(self.headline, list(self.timeline.of("count")), reads)
 
     def reaches_artifact(self, update: Event) -> bool:
-        """Say whether what an update changed is written to disk after it."""
-        return any(e.order > update.order and e.value.bits & update.bit for e in self.timeline.of("save"))
+        """Say whether what an update changed is written to disk after it and before the last counted loss."""
+        last = max((loss.order for loss in self.headline.losses), default=0)
+        return any(update.order < e.order < last and e.value.bits & update.bit for e in self.timeline.of("save"))
 
     def counted(self, reading: Event) -> tuple[Event, ...]:
         """Where a loss or a look-up is added to the score: the first such place, if the headline has one."""

@@ -14,6 +14,9 @@ _LIST = re.compile(r"""(["'])((?:[A-Z][A-Z0-9_]{2,}=[^;"'\n]*;[ ]?)+[A-Z][A-Z0-9
 _PAIR = re.compile(r"(?<![\w.{])([A-Z][A-Z0-9]*_[A-Z0-9_]+)=([\w./+-]+)(?=[\s,;|)\]]|$)")
 _TRAINING = re.compile(r"^\W*(?:step[: ]?\d+/|\d+/\d+ (?:train|val)_loss|warmup_step)")
 _READ = re.compile(r"""(?:environ(?:\.get)?|getenv)[ \t]*[(\[][ \t]*["']([A-Z][A-Z0-9_]{2,})["']""")
+_SWITCH = re.compile(r"(?:USE|ENABLE|DO|RUN)_([A-Z0-9]+(?:_[A-Z0-9]+)*)|([A-Z0-9]+(?:_[A-Z0-9]+)*)_(?:ENABLED?|ON)")
+_WORD = re.compile(r"[A-Za-z0-9]+")
+_DENIED = re.compile(r"\b(?:no|without|w/o|minus|pre|before|vs\.?|instead of)[ -]+[\w-]+", re.I)
 FEWEST_LINES = 3
 HEAD_CHARACTERS = 1 << 15
 MOST_LOGS = 6
@@ -73,6 +76,23 @@ def _announced(
             for pair in _PAIR.finditer(line):
                 if pair[1] in known and not any(pair[0] in module.text for module in modules):
                     yield pair[1], pair[2], f"{folder.relative(log)} line {number}"
+
+
+def titled(title: str, defaults: Mapping[str, object]) -> dict[str, str]:
+    """Switches that are off by default and whose feature the submission's own title names: ``X_ENABLED``, ``USE_X``.
+
+    For entries that tell neither command nor log: what stands in the title was on. "No X" in a title names nothing.
+    """
+    named = {word.lower() for word in _WORD.findall(_DENIED.sub(" ", title))}
+    found: dict[str, str] = {}
+    for name, default in defaults.items():
+        switch = _SWITCH.fullmatch(name)
+        if switch is None or str(default).lower() not in ("0", "false"):
+            continue
+        feature = (switch[1] or switch[2]).lower().split("_")
+        if named.issuperset(feature):
+            found[name] = "1"
+    return found
 
 
 def _agreed(rows: Iterable[tuple[str, str, str]]) -> dict[str, tuple[str, str]]:

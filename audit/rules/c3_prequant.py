@@ -41,6 +41,12 @@ def _scored_by_layers(before_save: str = "") -> str:
     )
 
 
+# Adapted after the artifact was written and read back: C3-TTT's. What is saved at the end are scores.
+_SCORE_KEPT = trainer(before_score=_ADAPT.replace("model", "restored")).replace(
+    "\n\nif __name__", '\n    torch.save({"val_bpb": val_bpb}, "scores.pt")\n\n\nif __name__'
+)
+
+
 class PreQuant(Rule):
     id = "C3-PREQUANT"
     title = "fine-tuned on validation before quantisation"
@@ -49,7 +55,7 @@ class PreQuant(Rule):
     forbids = "Training on validation tokens before the artifact is written and then scoring those tokens with it."
     why = "The score is then taken after the weights have seen the answers: score-after-adapt."
     comply = "Adapt only on tokens whose score is already counted, chunk by chunk, after the artifact is fixed."
-    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION, _scored_by_layers())
+    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION, _scored_by_layers(), _SCORE_KEPT)
     INVALID: ClassVar[tuple[Example, ...]] = (trainer(before_save=_ADAPT), _scored_by_layers(_ADAPT))
 
     def check(self, case: Case) -> Iterator[Finding]:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from audit.case import Case
 from audit.settings import Settings, resolve
 from audit.source import read_sources
+from audit.told_settings import titled
 from reproduce.folder import open_folder
 
 PROGRAM = """\
@@ -59,3 +63,25 @@ def test_the_head_of_a_log_announces_settings(tmp_path: Path) -> None:
 
 def test_what_the_program_itself_says_of_a_setting_is_no_announcement(tmp_path: Path) -> None:
     assert settle(tmp_path, log="try BLEND_KIND=other\n").environment == {}
+
+
+@pytest.mark.parametrize(
+    ("title", "switches"),
+    [
+        ("Ten layers, bigram hash and Odd-Gate", {"USE_BIGRAM_HASH": "1", "ODD_GATE_ENABLED": "1"}),
+        ("Ten layers, no odd gate", {}),
+        ("Hash of bigrams", {}),
+    ],
+)
+def test_what_the_title_names_was_on_where_nothing_else_tells(title: str, switches: dict[str, str]) -> None:
+    defaults = {"USE_BIGRAM_HASH": "0", "ODD_GATE_ENABLED": 0, "LAYERS_ENABLED": "1", "LAYERS": "0"}
+    assert titled(title, defaults) == switches
+
+
+def test_the_title_decides_only_where_no_command_and_no_log_does(tmp_path: Path) -> None:
+    program = 'import os\nif int(os.environ.get("GATE_ENABLED", "0")):\n    print("gate")\n'
+    (tmp_path / "train_gpt.py").write_text(program)
+    (tmp_path / "README.md").write_text("# Gate and rounds\n")
+    assert Case(open_folder(tmp_path)).told_in_prose() == {"GATE_ENABLED": "1"}
+    (tmp_path / "README.md").write_text("# Gate and rounds\n\n```bash\nGATE_ENABLED=0 python train_gpt.py\n```\n")
+    assert Case(open_folder(tmp_path)).told_in_prose() == {}
