@@ -17,7 +17,7 @@ _BRACKETS = b"()[]{}"
 _NOT_BRACKETS = bytes(byte for byte in range(256) if byte not in _BRACKETS)
 # Operators of one operand in a row: each takes a level of a parser's stack. The word tells whether to look at all.
 _RUNS = (
-    ("", 0, re.compile(r"(?:[-+~]\s*){200}")),
+    ("", 0, re.compile(r"[-+~](?=\s*[-+~])(?:\s*[-+~]){199}")),
     ("not", 200, re.compile(r"(?:\bnot\s+){200}")),
     ("await", 200, re.compile(r"(?:\bawait\s+){200}")),
     ("lambda", 60, re.compile(r"(?:\blambda\b[^:\n]{0,80}:\s*){60}")),

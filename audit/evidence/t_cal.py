@@ -17,7 +17,8 @@ from reproduce.runlog import Event, RunLog
 _OWN = re.compile(r"autoregress|self[-_ ]?gen|\bar\b|generat|random|synthetic|noise|skip|disabled", re.IGNORECASE)
 _VALIDATION = re.compile(r"\bval(?:idation)?[-_ ](?:data|tokens|calib)", re.IGNORECASE)
 # A call, not a definition, of what collects statistics for quantisation, with the beginning of its arguments.
-_COLLECTOR = re.compile(r"(?<!def )\b[a-z_]{0,40}(?:hessian|calib)[a-z_]{0,40}\(([^)]{1,300})")
+_COLLECTOR = re.compile(r"(?:hessian|calib)[a-z_]{0,40}\(([^)]{1,300})")
+_DEFINED = re.compile(r"\bdef [a-z_]{0,40}$")
 _OF_VALIDATION = re.compile(r"\bval_(?:tokens|data|loader|dataset|seqs)\b")
 _OF_TRAINING = re.compile(r"train_?(?:tokens|data|loader|dataset|seqs|files|shards|stream)")
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
@@ -116,8 +117,13 @@ def _collects_validation(evidence: Evidence) -> bool:
 
     That is another matter (D-VALCAL).
     """
-    calls = [match for program in evidence.programs for match in _COLLECTOR.findall(program)]
-    return any(_OF_VALIDATION.search(call) and not _OF_TRAINING.search(call) for call in calls)
+    return any(
+        _OF_VALIDATION.search(call[1])
+        and not _OF_TRAINING.search(call[1])
+        and not _DEFINED.search(program, max(call.start() - 45, 0), call.start())
+        for program in evidence.programs
+        for call in _COLLECTOR.finditer(program)
+    )
 
 
 def _reads_training(text: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from audit.interpret.assignment import assign, chosen_by
@@ -149,17 +150,17 @@ def channel_is_logged(interp: Interpreter, function: ast.expr) -> bool:
     """Say whether the logs show other texts that the module prints through the same function."""
     if not isinstance(function, ast.Name | ast.Attribute):
         return False
-    module = interp.frame.module
-    shown = interp.channels.get(module)
-    if shown is None:
-        shown = interp.channels[module] = {}
-        for node in module.module.nodes(ast.Call):
-            if not (node.args and isinstance(node.func, ast.Name | ast.Attribute)):
-                continue
-            text = literal(node.args[0])
-            if text and interp.witness.saw(text):
-                shown[last_name(node.func)] = shown.get(last_name(node.func), 0) + 1
-    return shown.get(last_name(function), 0) >= 3
+    module, name = interp.frame.module, last_name(function)
+    known = interp.channels.get((module, name))
+    if known is None:
+        texts = (
+            text
+            for node in module.module.nodes(ast.Call)
+            if node.args and isinstance(node.func, ast.Name | ast.Attribute) and last_name(node.func) == name
+            if (text := literal(node.args[0])) and interp.witness.saw(text)
+        )
+        known = interp.channels[module, name] = len(list(islice(texts, 3))) == 3
+    return known
 
 
 def prints(interp: Interpreter, function: ast.expr) -> bool:

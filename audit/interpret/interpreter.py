@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import gc
 import logging
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -90,15 +89,13 @@ class Interpreter:
         self.labels: dict[int, int] = {}  # names and numbers that tell what was chosen by the loss, and the choice
         self.notes: dict[str, int] = {}  # texts with losses in them, by the file they were written to
         self.callers_doubt = True
-        self.channels: dict[ModuleThing, dict[str, int]] = {}
+        self.channels: dict[tuple[ModuleThing, str], bool] = {}
         self.method_kinds: dict[ast.AST, str] = {}
 
     def run(self) -> Timeline:
         """Walk the trainer as the main program; gaps of the timeline tell what could not be followed."""
         before = sys.getrecursionlimit()
         sys.setrecursionlimit(max(before, 12_000))
-        collecting = gc.isenabled()
-        gc.disable()  # values form no garbage cycles worth looking for, and looking takes a fifth of the time
         try:
             self.run_module(self.trainer, "__main__")
             for _ in range(MAX_PROCESSES):
@@ -111,8 +108,6 @@ class Interpreter:
             self.timeline.gaps.append("the program nests too deeply to be followed")
         finally:
             sys.setrecursionlimit(before)
-            if collecting:
-                gc.enable()
         return self.timeline
 
     def start_anew(self, environment: Mapping[str, str]) -> None:

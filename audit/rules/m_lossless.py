@@ -75,7 +75,7 @@ class Lossless(Rule):
                 step = Step(module.file, call.lineno, module.excerpt(call.lineno), message, "sink")
                 yield self.place(case, module.file, call.lineno, message, path=(step,))
         for module in case.modules:
-            for node in folded_paths(module) if _FOLDED_NAME.search(module.text) else ():
+            for node in folded_paths(module):
                 message = f"the data or the tokenizer that is used is called case-folded: {node.value!s}"
                 yield self.place(case, module.file, node.lineno, message)
         for name, value in case.settings.environment.items():
@@ -90,12 +90,12 @@ def folded_paths(module: Module) -> Iterator[ast.Constant]:
     """Yield path-like texts of a program that name data folded to one case, each text once."""
     seen: set[str] = set()
     for node in module.nodes(ast.Constant):
-        if isinstance(node.value, str) and node.value not in seen:
-            text = node.value
-            path = len(text) < 200 and ("/" in text or text.endswith(".model")) and _PATH.match(text)
-            if path and _FOLDED_NAME.search(text):
-                seen.add(text)
-                yield node
+        text = node.value
+        if not isinstance(text, str) or len(text) >= 200 or not ("/" in text or text.endswith(".model")):
+            continue
+        if text not in seen and _PATH.match(text) and _FOLDED_NAME.search(text):
+            seen.add(text)
+            yield node
 
 
 def folded_text(module: Module) -> list[ast.Call]:
