@@ -77,7 +77,7 @@ def audit_corpus(
     jobs = jobs or len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else jobs or os.cpu_count() or 1
     store = ResultCache(cache)
     try:
-        keys = _keys(tasks, jobs) if cache is not None else {}
+        keys = _keys(tasks, jobs) if cache is not None or len(tasks) > 1 else {}
         known = store.get(list(keys.values()))
         yield from _in_order(tasks, keys, known, store, jobs, seconds, progress, cluster)
     finally:
@@ -98,11 +98,15 @@ def _in_order(
     done = 0
     for task in tasks:
         if (record := known.get(keys.get(task.name, ""))) is not None:
-            records[task.name] = record
+            records[task.name] = _named(record, task.name)
             done += 1
             if progress:
                 progress(done, len(tasks), records[task.name])
-    waiting = [task for task in tasks if task.name not in records]
+    waiting: dict[str, list[Task]] = {}  # a folder that pull requests carry along is audited once
+    for task in tasks:
+        if task.name not in records:
+            waiting.setdefault(keys.get(task.name, task.name), []).append(task)
+    first = [same[0] for same in waiting.values()]
     position = 0
 
     def ready() -> Iterator[Record]:
@@ -112,14 +116,15 @@ def _in_order(
             position += 1
 
     yield from ready()
-    made = _run(waiting, jobs, seconds) if cluster is None else _run_on(cluster, waiting, seconds)
+    made = _run(first, jobs, seconds) if cluster is None else _run_on(cluster, first, seconds)
     for task, record, lasting in made:
-        records[task.name] = record
         if lasting and task.name in keys:
             store.put(keys[task.name], record)
-        done += 1
-        if progress:
-            progress(done, len(tasks), record)
+        for same in waiting[keys.get(task.name, task.name)]:
+            records[same.name] = _named(record, same.name)
+            done += 1
+            if progress:
+                progress(done, len(tasks), records[same.name])
         yield from ready()
 
 
@@ -256,6 +261,14 @@ def _undecided(task: Task, reason: str, seconds: float) -> Record:
     return {**_empty(task, "review", seconds), "reasons": [reason], "unchecked": [reason], "lasting": False}
 
 
+def _named(record: Record, name: str) -> Record:
+    """The record of a submission for another one whose files are the same."""
+    if record["submission"] == name:
+        return record
+    error = {"error": record["error"].replace(record["submission"], name)} if "error" in record else {}
+    return {**record, "submission": name, **error}
+
+
 def _name(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path != root else path.resolve().name
 
@@ -274,7 +287,9 @@ def _keys(tasks: list[Task], jobs: int) -> dict[str, str]:
             content = folder_digest(folder, list_files(folder)[0])
         except OSError:
             return ""
-        parts = (task.name, content, code, versions, _profile_digest(task.profile), ",".join(task.rules))
+        # Beside its content an audit rests on the folder's name and its track's; what `also` says, on any of its path.
+        place = "/".join(folder.resolve().parts[-2:]) if task.also is None else task.name
+        parts = (place, content, code, versions, _profile_digest(task.profile), ",".join(task.rules))
         return hashlib.blake2b("|".join(parts).encode("utf-8", "surrogateescape"), digest_size=20).hexdigest()
 
     with ThreadPoolExecutor(max(jobs, 2)) as pool:

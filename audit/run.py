@@ -27,7 +27,7 @@ def audit_path(path: str | Path, profile: str = "field-guide", rules: Iterable[s
 
 @contextmanager
 def without_collecting() -> Iterator[None]:
-    """Look for no garbage cycles meanwhile: trees and values form none worth it, and looking takes a fifth of the time."""
+    """Look for no garbage cycles meanwhile: an audit makes few, and looking for them takes a fifth of its time."""
     collecting = gc.isenabled()
     gc.disable()
     try:

@@ -6,7 +6,20 @@ import ast
 
 # Fields that hold names, numbers and flags; ``ctx`` holds a node, but one that says nothing beside its parent.
 _NO_NODES = frozenset(
-    {"id", "attr", "arg", "ctx", "kind", "conversion", "simple", "is_async", "level", "module", "asname", "type_comment"}
+    {
+        "id",
+        "attr",
+        "arg",
+        "ctx",
+        "kind",
+        "conversion",
+        "simple",
+        "is_async",
+        "level",
+        "module",
+        "asname",
+        "type_comment",
+    }
 )
 _fields: dict[type[ast.AST], tuple[str, ...]] = {ast.Constant: ()}
 

@@ -67,7 +67,7 @@ class Evidence:
         said = (self.claims.track or "").lower().replace("-", "_").replace(" ", "_")
         if "non_record" in said or "unlimited" in said or "nonrecord" in said:
             return True
-        if any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-4:]):
+        if any("non_record" in part.lower() for part in self.folder.path.resolve().parts[-2:]):
             return True
         try:
             opening = self.folder.readme_text[:2000].splitlines()[:5]

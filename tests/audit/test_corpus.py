@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_second_run_is_answered_without_a_worker(submissions, tmp_path, monkey
     assert run(submissions, cache=cache) == first
 
 
-def counted(root: Path, cache: Path, monkeypatch, **options) -> list[str]:
+def counted(root: Path, cache: Path | None, monkeypatch, **options) -> list[str]:
     """Names of the submissions that are audited anew."""
     audited: list[str] = []
 
@@ -65,6 +66,19 @@ def counted(root: Path, cache: Path, monkeypatch, **options) -> list[str]:
     monkeypatch.setattr(corpus, "_run", fake)
     run(root, cache=cache, **options)
     return audited
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_folder_that_pull_requests_carry_along_is_audited_once(submissions, tmp_path, monkeypatch, kept):
+    for name in ("4/track/good", "5/track/broken", "6/track_non_record/good"):
+        shutil.copytree(
+            submissions / "1/track/good" if "good" in name else submissions / "2/track/broken", submissions / name
+        )
+    records = {record["submission"]: record for record in run(submissions)}
+    assert records["4/track/good"] == {**records["1/track/good"], "submission": "4/track/good"}
+    assert "5/track/broken" in records["5/track/broken"]["error"]
+    anew = counted(submissions, tmp_path / "cache.sqlite" if kept else None, monkeypatch)
+    assert anew == ["1/track/good", "2/track/broken", "3/track/other", "6/track_non_record/good"]
 
 
 def test_only_what_changed_is_audited_anew(submissions, tmp_path, monkeypatch):
