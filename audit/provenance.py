@@ -103,6 +103,9 @@ class Trail:
         return found[::-1]
 
 
+_SAME = object()
+
+
 class Value:
     """An abstract value. Treated as immutable once made.
 
@@ -123,15 +126,36 @@ class Value:
         loops: int = 0,
         trail: Trail | None = None,
     ) -> None:
-        self.bits, self.const, self.thing, self.items = bits, const, thing, items
-        self.position, self.loops, self.trail = position, loops, trail
+        # One statement each: an audit makes ten thousands of values, and unpacking a tuple takes longer.
+        self.bits = bits
+        self.const = const
+        self.thing = thing
+        self.items = items
+        self.position = position
+        self.loops = loops
+        self.trail = trail
 
-    def but(self, **changes: Any) -> Value:
+    def but(
+        self,
+        *,
+        bits: int | None = None,
+        const: Any = _SAME,
+        thing: Any = _SAME,
+        items: Any = _SAME,
+        position: Any = _SAME,
+        loops: int | None = None,
+        trail: Any = _SAME,
+    ) -> Value:
         """Return a copy with some fields changed."""
-        copy = Value(self.bits, self.const, self.thing, self.items, self.position, self.loops, self.trail)
-        for name, new in changes.items():
-            setattr(copy, name, new)
-        return copy
+        return Value(
+            self.bits if bits is None else bits,
+            self.const if const is _SAME else const,
+            self.thing if thing is _SAME else thing,
+            self.items if items is _SAME else items,
+            self.position if position is _SAME else position,
+            self.loops if loops is None else loops,
+            self.trail if trail is _SAME else trail,
+        )
 
     def where(self) -> Linear | None:
         """Return the position, that of an integer constant included."""

@@ -20,6 +20,7 @@ from audit.interpret.heap import (
     Sequence,
     Super,
     constant,
+    external,
     seen,
 )
 from audit.interpret.library.indexing import index_tensor
@@ -105,7 +106,7 @@ def external_attribute(thing: External, name: str) -> Value:
         return constant(3.141592653589793)
     if full in ("math.inf", "numpy.inf", "torch.inf"):
         return constant(float("inf"))
-    return Value(thing=External(full))
+    return external(full)
 
 
 def library_attribute(base: Value, name: str) -> Value:

@@ -11,10 +11,10 @@ from audit.interpret.attributes import attribute, subscript
 from audit.interpret.branches import eval_if_expression
 from audit.interpret.containers import element_of, known_items, put, tuple_of
 from audit.interpret.folding import truth
-from audit.interpret.heap import SLICE, External, Frame, Function, Mapping, Sequence, Template, seen
+from audit.interpret.heap import SLICE, Frame, Function, Mapping, Sequence, Template, external, seen
 from audit.interpret.loops import eval_comprehension
 from audit.interpret.operators import eval_binary, eval_compare, eval_unary
-from audit.interpret.texts import text_bits
+from audit.interpret.texts import setting, text_bits
 from audit.provenance import NLL, NOTHING, Value, join_all
 
 if TYPE_CHECKING:
@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
 
 def eval_constant(interp: Interpreter, node: ast.Constant) -> Value:
-    if isinstance(node.value, str):
-        return Value(text_bits(node.value), node.value)
-    return Value(const=node.value)
+    known = interp.constants.get(node)
+    if known is None:
+        known = interp.constants[node] = setting(node.value)
+    return known
 
 
 def eval_name(interp: Interpreter, node: ast.Name) -> Value:
@@ -36,7 +37,7 @@ def eval_name(interp: Interpreter, node: ast.Name) -> Value:
             return seen(found)
         scope = scope.outer
     found = interp.frame.module.frame.variables.get(name)
-    return seen(found) if found is not None else Value(thing=External(f"builtins.{name}"))
+    return seen(found) if found is not None else external(f"builtins.{name}")
 
 
 def eval_attribute(interp: Interpreter, node: ast.Attribute) -> Value:

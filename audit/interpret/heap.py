@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from audit.provenance import Linear, Trail, Value
@@ -282,10 +283,16 @@ def constant(value: object) -> Value:
     return Value(const=value)
 
 
+@lru_cache(maxsize=1 << 14)
+def external(name: str) -> Value:
+    """Return something of a library by its dotted name; one value serves all, for nothing is written into it."""
+    return Value(thing=External(name))
+
+
 def seen(value: Value) -> Value:
     """Return a value as it is read: with what has been written into the array it refers to."""
     thing = value.thing
-    if isinstance(thing, Array):
+    if thing.__class__ is Array:
         bits = value.bits | thing.bits
         if bits != value.bits or thing.position is not value.position or thing.loops & ~value.loops:
             return Value(

@@ -90,6 +90,7 @@ class Interpreter:
         self.notes: dict[str, int] = {}  # texts with losses in them, by the file they were written to
         self.callers_doubt = True
         self.channels: dict[tuple[ModuleThing, str], bool] = {}
+        self.constants: dict[ast.AST, Value] = {}
         self.method_kinds: dict[ast.AST, str] = {}
 
     def run(self) -> Timeline:
