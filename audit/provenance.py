@@ -48,6 +48,7 @@ HASHED = 1 << 33  # token arithmetic of a hash
 PREVIOUS = 1 << 34  # hidden states of the position before
 CLASS = 1 << 35  # what class the token being scored is of: its piece, or a table of pieces read at it
 AT_TARGET = 1 << 36  # a count that was read at the token being scored
+RUNNING = 1 << 37  # a sum over all positions so far, made in this module: shifted, it is a state and no smear
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1

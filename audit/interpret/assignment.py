@@ -213,6 +213,7 @@ def store_element(
             value = value.but(bits=value.bits | interp.emit("expert", node, value))
         thing.bits |= value.bits & ~COMPARED | (PREVIOUS if value.bits & SHIFTED else 0)
         thing.loops |= value.loops | index.loops
+        interp.carriers[id(thing)] = thing
         if thing.position is None:
             thing.position = value.position
         if value.trail is not None:

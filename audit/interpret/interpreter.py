@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from audit.events import Call, Event, Loop, Timeline
 from audit.interpret import calls
 from audit.interpret.expressions import EXPRESSIONS
-from audit.interpret.heap import External, Frame, ModuleThing, Thing, constant
+from audit.interpret.heap import Array, External, Frame, ModuleThing, Thing, constant
 from audit.interpret.statements import STATEMENTS
 from audit.provenance import FIRST_EVENT, Linear, Value
 from audit.source import Module
@@ -70,6 +70,7 @@ class Interpreter:
         self.calls: tuple[Call, ...] = ()
         self.path_key = 0
         self.block = 0  # the statements that are being executed
+        self.carriers: dict[int, Array] = {}  # arrays that were filled inside loops
         self.disk = 0  # what the program wrote to files
         self.becomes: list[dict[str, str]] = []  # environments in which it replaces itself by its own script
         self.last_loss: Value | None = None

@@ -107,6 +107,8 @@ def walk_loop(
                     for name, value in join_variables(carried, after).items()
                 }
             interp.frame.variables = dict(carried)
+            for array in interp.carriers.values():
+                array.loops &= ~bit  # what a round finds in an array is of earlier rounds
         bind()
         ended = interp.execute(body)
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audit.interpret.heap import Array, Instance, Layer, Mapping, Parameters, Sequence, Thing
-from audit.provenance import FULL, INPUT, MODEL, NLL, NOT_TARGET, PARAM, TARGET, TOKEN, Value
+from audit.provenance import FULL, INPUT, MODEL, NLL, NOT_TARGET, PARAM, RUNNING, TARGET, TOKEN, Value
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -37,7 +37,7 @@ def from_model(value: Value, weights: int, foreign: int = 0) -> Value:
     items = tuple(from_model(i, weights, foreign) for i in value.items) if value.items is not None else None
     if value.const is None or isinstance(value.const, str | int | float):
         return value
-    bits = value.bits & ~(FULL | NOT_TARGET | foreign)
+    bits = value.bits & ~(FULL | NOT_TARGET | RUNNING | foreign)
     if not bits & NLL:
         bits &= ~TOKEN
     return value.but(bits=bits | weights | PARAM | MODEL, items=items, position=None)

@@ -18,6 +18,11 @@ _SMEARED = """        states = self.embed(ids)[None]
         before = torch.cat([torch.zeros_like(states[:, :1]), states[:, :-1]], dim=1)
 {mask}        return self.head((states + 0.1 * before)[0])
 """
+_RUNNING = """        states = self.embed(ids)[None]
+        sums = torch.cumsum(states, dim=1)
+        before = torch.cat([torch.zeros_like(sums[:, :1]), sums[:, :-1]], dim=1)
+        return self.head((states + 0.1 * before)[0])
+"""
 _MASK = "        before = before * (ids != 1)[None, :, None]\n"
 
 
@@ -31,7 +36,11 @@ class DocumentBorder(Rule):
     forbids = "Mixing the previous position's hidden state into a document's first token."
     why = "Documents are scored as independent; the first token must not see the end of the document before it."
     comply = "Multiply the mixed-in state by (input_ids != BOS), in the forward pass and in the adapting one."
-    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION, EVALUATION.replace(_PLAIN, _SMEARED.format(mask=_MASK)))
+    VALID: ClassVar[tuple[Example, ...]] = (
+        EVALUATION,
+        EVALUATION.replace(_PLAIN, _SMEARED.format(mask=_MASK)),
+        EVALUATION.replace(_PLAIN, _RUNNING),
+    )
     INVALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(_PLAIN, _SMEARED.format(mask="")),)
 
     def check(self, case: Case) -> Iterator[Finding]:

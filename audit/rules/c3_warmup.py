@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from audit.events import common_loops
 from audit.finding import Basis, Certainty, Finding, Severity
 from audit.provenance import VAL
 from audit.rule import Example, Rule
-from audit.rules.examples import trainer
+from audit.rules.examples import evaluator, trainer
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -20,6 +21,17 @@ _WARM = """
     F.cross_entropy(model(piece[:-1]), piece[1:]).backward()
     warm.step()
     model.load_state_dict(kept)
+"""
+# What a chunk teaches is tried on nothing and forgotten: every chunk is scored by the weights as they were loaded.
+_TUNER = """
+    kept = {name: value.clone() for name, value in model.state_dict().items()}
+    tuner = torch.optim.SGD(model.parameters(), lr=1e-3)
+"""
+_BY_TURNS = """
+            total += float(losses.sum())
+        F.cross_entropy(model(x), y).backward()
+        tuner.step()
+        model.load_state_dict(kept)
 """
 
 
@@ -33,7 +45,10 @@ class WarmUp(Rule):
     forbids = "Sending gradients of validation tokens into the weights while compiled kernels warm up."
     why = "If the state is not put back exactly, the score rests on tokens trained on."
     comply = "Warm up on random or training tokens, and restore the state."
-    VALID: ClassVar[tuple[Example, ...]] = (trainer(_WARM.format(source="torch.randint(0, 64, (129,))")),)
+    VALID: ClassVar[tuple[Example, ...]] = (
+        trainer(_WARM.format(source="torch.randint(0, 64, (129,))")),
+        evaluator(_TUNER, _BY_TURNS),
+    )
     INVALID: ClassVar[tuple[Example, ...]] = (trainer(_WARM.format(source="held[:129]")),)
 
     def check(self, case: Case) -> Iterator[Finding]:
@@ -41,5 +56,7 @@ class WarmUp(Rule):
         for step in case.timeline.of("step"):
             if not step.active or not step.value.bits & VAL or step.data.get("leaf") or report is None:
                 continue
+            if any(common_loops(step, loss) for loss in case.headline.losses):
+                continue  # scoring and learning by turns is no warm-up
             if step.order < report.order and not case.headline.rests_on(step):
                 yield self.finding(case, step, "weights move on validation tokens and are put back before the score")

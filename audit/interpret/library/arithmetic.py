@@ -27,6 +27,7 @@ from audit.provenance import (
     PAST,
     PREVIOUS,
     RANK,
+    RUNNING,
     SHIFTED,
     TARGET,
     TOKEN,
@@ -53,6 +54,7 @@ def _add_in_place(interp: Interpreter, call: Invocation) -> Value:
     if isinstance(thing, Array) and interp.may_write(thing):
         thing.bits |= bits & ~COMPARED
         thing.loops |= right.loops
+        interp.carriers[id(thing)] = thing
         thing.trail = thing.trail or right.trail
         if any(o.thing is not None and isinstance(o.thing, Array) and o.thing.counted for o in others):
             thing.counted = True
@@ -155,6 +157,11 @@ def _lerp(interp: Interpreter, call: Invocation) -> Value:
     return mixed.but(bits=mixed.bits | weight.bits)
 
 
+def _running(interp: Interpreter, call: Invocation) -> Value:
+    base = seen(call.given[0]) if call.given else Value()
+    return Value(base.bits | RUNNING, loops=base.loops, trail=base.trail)
+
+
 def _embedding(interp: Interpreter, call: Invocation) -> Value:
     merged = union(call.given)
     return Value(merged.bits & ~TOKEN | PARAM, loops=merged.loops, trail=merged.trail)
@@ -176,6 +183,9 @@ def _requires_grad(interp: Interpreter, call: Invocation) -> Value:
 OPERATIONS: dict[str, Handler] = {
     "add_": _add_in_place,
     "sub_": _add_in_place,
+    "cumsum": _running,
+    "cumprod": _running,
+    "logcumsumexp": _running,
     "lerp_": _add_in_place,
     "copy_": _add_in_place,
     "addcmul_": _add_in_place,

@@ -21,6 +21,7 @@ from audit.provenance import (
     PAST,
     POSITION,
     RANK,
+    RUNNING,
     SHIFTED,
     TARGET,
     TEXT,
@@ -87,7 +88,7 @@ def index_tensor(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> 
     if position is not None and len(parts) == 1 and is_slice(parts[0]) and parts[0].items is not None:
         lower = parts[0].items[0].where()
         position = position.plus(lower) if lower is not None else position
-    if bits & PARAM and bits & POSITION and shifted_hidden(parts):
+    if bits & PARAM and bits & POSITION and not bits & RUNNING and shifted_hidden(parts):
         bits |= SHIFTED
     return Value(bits, UNKNOWN, keep, None, position, loops, base.trail)
 
@@ -120,8 +121,10 @@ def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node
     bits, loops = base.bits, base.loops
     position = base.position
     part = parts[-1]
+    stored = isinstance(base.thing, Array)
     for p in parts:
-        loops |= p.loops
+        if not (stored and p.bits & MODEL):  # which of its stored tokens a model picks makes them no newer
+            loops |= p.loops
         bits |= p.bits & RANK
     placed = bits & (TARGET | INPUT)
     if is_slice(part) and part.items is not None:
