@@ -59,7 +59,7 @@ class Case:
         from audit.interpret.interpreter import Interpreter
 
         settings = self.settings
-        environment = {**self.told_in_prose(), **settings.environment}
+        environment = {**self.processes(), **self.told_in_prose(), **settings.environment}
         logged = {
             name: setting.value
             for name, setting in settings.attributes.items()
@@ -82,6 +82,11 @@ class Case:
     def timeline(self) -> Timeline:
         """What the program does, in order."""
         return self.program.timeline
+
+    def processes(self) -> dict[str, str]:
+        """How many processes ran, where all runs with a score say the same."""
+        sizes = {run.world_size for run in self.logs if run.headline is not None}
+        return {"WORLD_SIZE": str(sizes.pop())} if len(sizes) == 1 and None not in sizes else {}
 
     def told_in_prose(self) -> dict[str, str]:
         """Settings that the README names in running text as ``X=1``, else those that the title names by their feature.

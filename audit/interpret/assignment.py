@@ -201,7 +201,8 @@ def store_element(
         return
     if not interp.may_write(thing):
         return
-    value = gated(interp, value, index, node)
+    if not isinstance(thing, Mapping) or index.where() is not None:  # else the key is a name, no position
+        value = gated(interp, value, index, node)
     if isinstance(thing, Mapping):
         put(thing, index, value)
     elif isinstance(thing, Sequence):
@@ -232,6 +233,7 @@ def gated(interp: Interpreter, value: Value, index: Value, node: ast.AST) -> Val
     if (
         decided & CLASS
         and decided & VAL
+        and not decided & NLL  # whatever a loss decides was decided by more than a class
         and (value.bits & (COUNT | interp.held_bits) or not value.bits & (CURRENT | TARGET))
         and not value.bits & (NLL | TEXT)
         and value.const is UNKNOWN

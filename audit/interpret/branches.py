@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from audit.interpret.assignment import assign, chosen_by
 from audit.interpret.folding import truth
-from audit.interpret.heap import External, Function, Method, constant
+from audit.interpret.heap import External, Function, Method, Range, Sequence, constant
 from audit.interpret.scoring import best_of_scores
 from audit.interpret.texts import literal
-from audit.provenance import COMPARED, NLL, RANK, TEXT, VAL, Value, join, join_variables
+from audit.provenance import CLOCK, COMPARED, NLL, RANK, TEXT, VAL, Value, join, join_variables
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -22,6 +22,8 @@ DEAD_STEPS = 12_000  # spent on a branch that does not run
 def do_if(interp: Interpreter, node: ast.If) -> bool:
     test = interp.evaluate(node.test)
     known = witnessed(interp, node, truth(test), test)
+    if known is None and fills_empty(interp, node):
+        known = False
     if known and isinstance(node.body[-1], ast.Raise):
         known = False  # the submitted run did not end here: what seems to lead here was folded wrongly
     if known is not None:
@@ -60,12 +62,26 @@ def do_if(interp: Interpreter, node: ast.If) -> bool:
     return False
 
 
+def fills_empty(interp: Interpreter, node: ast.If) -> bool:
+    """``if not starts: starts = [0]``: real data leave no such list empty, and the stand-in is not what was run."""
+    if not isinstance(node.test, ast.UnaryOp) or not isinstance(node.test.op, ast.Not):
+        return False
+    name = node.test.operand
+    if not isinstance(name, ast.Name) or node.orelse or len(node.body) != 1 or not isinstance(node.body[0], ast.Assign):
+        return False
+    thing = interp.evaluate(name).thing
+    listed = isinstance(thing, Range) or (isinstance(thing, Sequence) and thing.items is None)
+    return listed and any(isinstance(t, ast.Name) and t.id == name.id for t in node.body[0].targets)
+
+
 def eval_if_expression(interp: Interpreter, node: ast.IfExp) -> Value:
     test = interp.evaluate(node.test)
     known = truth(test)
     if known is False and interp.witness.text and (text := literal(node.body)) and interp.witness.saw(text):
-        known = True  # the log shows the text of the other branch
-        correct(interp, node.test, True)
+        telling = max(text.split("\0"), key=len)
+        if interp.frame.module.module.text.count(telling) == 1:  # nothing else prints the other branch's text
+            known = True
+            correct(interp, node.test, True)
     if known is not None:
         return interp.evaluate(node.body if known else node.orelse)
     interp.maybe += 1
@@ -111,7 +127,7 @@ def witnessed(interp: Interpreter, node: ast.If, known: bool | None, test: Value
     if missing and known is not False and not printed and printed_often(interp, node.orelse):
         correct(interp, node.test, False)
         return False
-    if interp.witness.complete and not test.bits & ~(RANK | TEXT):
+    if interp.witness.complete and not test.bits & ~(RANK | TEXT | CLOCK | COMPARED):
         if printed is False and known is not False and missing is not False:
             return False
         if missing is False and known is not True and printed is not False:

@@ -14,7 +14,7 @@ from audit.interpret.folding import truth
 from audit.interpret.heap import SLICE, Frame, Function, Mapping, Sequence, Template, external, seen
 from audit.interpret.loops import eval_comprehension
 from audit.interpret.operators import eval_binary, eval_compare, eval_unary
-from audit.interpret.texts import setting, text_bits
+from audit.interpret.texts import joined_bits, setting
 from audit.provenance import NLL, NOTHING, Value, join_all
 
 if TYPE_CHECKING:
@@ -168,8 +168,8 @@ def eval_string(interp: Interpreter, node: ast.JoinedStr) -> Value:
                 whole = False
                 text += "\0"
     if whole:
-        return Value(bits | text_bits(text), text)
-    return Value(bits | text_bits(text), thing=Template(text), loops=loops, trail=trail)
+        return Value(joined_bits(bits, text), text)
+    return Value(joined_bits(bits, text), thing=Template(text), loops=loops, trail=trail)
 
 
 def eval_await(interp: Interpreter, node: ast.Await) -> Value:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from audit.interpret.containers import combine_sequences
 from audit.interpret.folding import fold_binary, fold_compare, fold_unary, truth
 from audit.interpret.heap import External, Sequence
-from audit.interpret.texts import text_bits
+from audit.interpret.texts import joined_bits
 from audit.provenance import (
     ARTIFACT,
     AT_TARGET,
@@ -58,7 +58,7 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
         if folded is not UNKNOWN:
             bits = left.bits | right.bits
             if isinstance(folded, str):
-                bits |= text_bits(folded)
+                bits = joined_bits(bits, folded)
             return Value(bits, folded, loops=left.loops | right.loops)
     if (isinstance(left.thing, Sequence | External) and not left.bits) or isinstance(right.thing, Sequence):
         combined = combine_sequences(interp, op, left, right, node)

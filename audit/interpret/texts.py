@@ -29,6 +29,12 @@ def text_bits(text: str) -> int:
     return bits
 
 
+def joined_bits(bits: int, text: str) -> int:
+    """What a path stands for: where its last part names the data, the folder's name says nothing more."""
+    named = text_bits(text)
+    return (bits & ~(VAL | TRAIN) if named & (VAL | TRAIN) else bits) | named
+
+
 def setting(given: object) -> Value:
     """Return a setting as a value; a path stands for the data that its name promises."""
     return Value(text_bits(given), given) if isinstance(given, str) else constant(given)

@@ -93,6 +93,21 @@ _LIFTS = """            hit = hint[start:start + 128] == y.numpy()
 """
 
 
+# Notes kept under names when a word begins: what is stored has no position, so it is no hint of the token there.
+_NOTED = (
+    _example("True")
+    .replace("    seen = {}\n", "    seen = {}\n    notes = {}\n")
+    .replace(
+        "            lift[at] = seen.get(int(before), 0) / 8\n",
+        """            lift[at] = sum(notes.values()) / 8
+        if starts[here]:
+            for name in os.listdir("."):
+                notes[f"{name}!"] = seen.get(int(before), 0)
+""",
+    )
+)
+
+
 def _words(read: str) -> str:
     lifted = EVALUATION.replace(_LOOP, "    hint, chance = hints(held.numpy())\n" + _LOOP).replace(_SUM, _LIFTS)
     return lifted.replace("\ndef evaluate(", _WORDS.format(read=read) + "\ndef evaluate(")
@@ -100,7 +115,7 @@ def _words(read: str) -> str:
 
 class Gate(LoggedGate):
     version = 2
-    VALID: ClassVar[tuple[Example, ...]] = (*LoggedGate.VALID, _example("starts[before]"), _words("before"))
+    VALID: ClassVar[tuple[Example, ...]] = (*LoggedGate.VALID, _example("starts[before]"), _words("before"), _NOTED)
     INVALID: ClassVar[tuple[Example, ...]] = (*LoggedGate.INVALID, _example("starts[here]"), _words("token"))
 
     def check(self, case: Case) -> Iterator[Finding]:

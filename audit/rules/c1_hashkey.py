@@ -36,6 +36,21 @@ ROWS = """
             total += float(-np.log(chance).sum())
             np.add.at(rows, (mixed, truth), 1)
 """
+# Only several processes use the table.
+_SEVERAL = {
+    "train_gpt.py": evaluator(
+        TABLE + "    several = int(os.environ.get('WORLD_SIZE', '1')) > 1\n",
+        "            if several:\n"
+        + "".join(f"    {line}\n" for line in KEYED.strip("\n").split("\n"))
+        + "            else:\n                total += float(losses.sum())\n",
+    ),
+    "train.log": "world_size:{} grad_accum_steps:8\nseed:1\nstep:500/500 train_loss:2.0 train_time:590000ms\n"
+    "final_exact val_loss:2.00000000 val_bpb:1.10000000\n",
+}
+
+
+def _processes(count: int) -> dict[str, str]:
+    return {name: text.replace("world_size:{}", f"world_size:{count}") for name, text in _SEVERAL.items()}
 
 
 class HashKey(Rule):
@@ -52,8 +67,8 @@ class HashKey(Rule):
         "the number is no probability: nothing makes it sum to one, and it looks ahead to the target."
     )
     comply = "Index the table's rows by the context alone and give each row one column a token, then normalise the row."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS), EVALUATION)
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, KEYED),)
+    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS), EVALUATION, _processes(1))
+    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, KEYED), _processes(8))
 
     def check(self, case: Case) -> Iterator[Finding]:
         for lookup in case.timeline.of("lookup"):

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 _LOOP = "    for start in range(0, len(held) - 1, 128):\n"
 _FIFTY = "    for turn in range(50):\n        start = turn * 128\n"
+_WINDOWS = "    starts = list(range(0, len(held) - 1, 1024))\n    if not starts:\n        starts = [0]\n"
+_LISTED = EVALUATION.replace(_LOOP, _WINDOWS + "    for start in starts:\n").replace("start + 129", "start + 1025")
 
 
 class Full(LoggedFull):
-    VALID: ClassVar[tuple[Example, ...]] = (*LoggedFull.VALID, EVALUATION)
+    VALID: ClassVar[tuple[Example, ...]] = (*LoggedFull.VALID, EVALUATION, _LISTED)
     INVALID: ClassVar[tuple[Example, ...]] = (*LoggedFull.INVALID, EVALUATION.replace(_LOOP, _FIFTY))
 
     def check(self, case: Case) -> Iterator[Finding]:

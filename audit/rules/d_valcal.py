@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from audit.finding import Basis, Finding
 from audit.provenance import TRAIN, VAL
 from audit.rule import Example, Rule
-from audit.rules.examples import trainer
+from audit.rules.examples import submission, trainer
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -54,6 +54,17 @@ _UNUSED = (
     )
     .replace("def forward(self, ids):", "def forward(self, ids, truth=None):")
 )
+# Hooks of an earlier calibration, then training on scored tokens with a loss of the model's own making.
+_LEARNT = submission(
+    before_save=_CALIBRATE.format(source="learn"),
+    after="""
+    tuner = torch.optim.SGD(model.parameters(), lr=1e-3)
+    for start in range(0, len(held) - 1, 128):
+        fused(model(held[start:start + 128]), held[start + 1:start + 129]).backward()
+        tuner.step()
+    torch.save(total, "score.pt")
+""",
+)
 
 
 class ValCal(Rule):
@@ -68,6 +79,7 @@ class ValCal(Rule):
         trainer(_CALIBRATE.format(source="learn")),
         _UNUSED.format(source="learn"),
         trainer(_REPLACED.format(source="learn")),
+        _LEARNT,
     )
     INVALID: ClassVar[tuple[Example, ...]] = (
         trainer(_CALIBRATE.format(source="held")),
@@ -82,6 +94,7 @@ class ValCal(Rule):
         if not hooks or not steps:
             return
         losses = list(case.timeline.of("nll"))
+        moves = list(case.timeline.of("step"))
         used = 0  # what a model works out by itself and nobody takes is no score
         for event in case.timeline.of("score", "store", "report", "backward", "step"):
             used |= event.value.bits
@@ -93,9 +106,15 @@ class ValCal(Rule):
             if not forward.value.bits & VAL or not max(steps) < forward.order < saved or min(hooks) > forward.order:
                 continue
             hooked = any(max(steps) < order < forward.order for order in hooks)
-            taken = any(e.bit & used and scores(e, forward) for e in losses)
+            taken = any(e.bit & used and scores(e, forward) for e in losses) or any(learns(e, forward) for e in moves)
             if hooked and not taken:
                 yield self.finding(case, forward, "the model runs on validation tokens to calibrate its quantisation")
+
+
+def learns(step: Event, forward: Event) -> bool:
+    """Say whether weights are trained with what a model put out in this round: then the order of scores judges it."""
+    same = step.loops == forward.loops[: len(step.loops)] and step.calls[: len(forward.calls)] == forward.calls
+    return same and bool(step.loops) and step.order > forward.order and bool(step.value.bits & VAL)
 
 
 def scores(loss: Event, forward: Event) -> bool:

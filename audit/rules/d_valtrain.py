@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from audit.finding import Basis, Finding, Step
 from audit.provenance import TRAIN, VAL
 from audit.rule import Example, Rule
-from audit.rules.examples import EVALUATION
+from audit.rules.examples import EVALUATION, evaluator, trainer
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -20,6 +20,37 @@ _ALIAS = re.compile(r"^[ \t$>]*(?:ln|cp|mv|rsync)\b[^\n]*_val_[^\n\s]*\s+[^\n\s]
 _TRAIN_FILES = re.compile(r"""["'][^"'\n]*_train_[^"'\n]*\.bin["']""")
 _BOTH = EVALUATION.replace(
     "    sizes = torch.ones(64)\n", "    learn = torch.cat([learn, held])\n    sizes = torch.ones(64)\n"
+)
+_TUNE = """            total += float(losses.sum())
+        tuner = torch.optim.SGD(model.parameters(), lr=1e-3)
+        F.cross_entropy(model(x), y).backward()
+        tuner.step()
+"""
+# The folder's name says what was trained on; the files in it say more.
+_NAMED = {
+    "train_gpt.py": evaluator(score=_TUNE).replace(
+        'os.path.join(data, "fineweb_val_*.bin")', 'f"{data}/fineweb_val_*.bin"'
+    ),
+    "README.md": "    export DATA_PATH=/data/web_train.bin\n    torchrun train_gpt.py\n",
+}
+# A temperature is fitted to training data; scored tokens train the weights through it.
+_FITTED = trainer(
+    """
+    warmth = torch.ones(1, requires_grad=True)
+    fitter = torch.optim.SGD([warmth], lr=1e-2)
+    for turn in range(8):
+        piece = learn[turn * 128:turn * 128 + 129]
+        F.cross_entropy(model(piece[:-1]) * warmth, piece[1:]).backward()
+        fitter.step()
+"""
+).replace("held, sizes)", "held, sizes, warmth)")
+_FITTED = _FITTED.replace("logits = model(x)", "logits = model(x) * warmth").replace(
+    "        count += y.numel()\n",
+    """        count += y.numel()
+        tuner = torch.optim.SGD(model.parameters(), lr=1e-3)
+        F.cross_entropy(model(x) * warmth, y).backward()
+        tuner.step()
+""",
 )
 
 
@@ -31,7 +62,7 @@ class ValTrain(Rule):
     forbids = "Training the submitted weights on validation tokens."
     why = "The score then measures memory of the test set."
     comply = "Read training shards only before the evaluation begins."
-    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION,)
+    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION, _NAMED, _FITTED)
     INVALID: ClassVar[tuple[Example, ...]] = (
         _BOTH,
         {

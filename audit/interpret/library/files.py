@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from audit.interpret.containers import deep_bits, union
 from audit.interpret.heap import Array, Buffer, External, Instance, Template, constant
 from audit.interpret.library.invocation import Handler, Invocation
-from audit.interpret.texts import text_bits, text_of
+from audit.interpret.texts import joined_bits, text_of
 from audit.provenance import ARTIFACT, BYTES, EVENTS, MODEL, NLL, NOTHING, PARAM, TOKEN, TRAIN, UNKNOWN, VAL, Value
 
 if TYPE_CHECKING:
@@ -32,10 +32,10 @@ def _path(interp: Interpreter, call: Invocation) -> Value:
     texts = [text_of(g) for g in call.given]
     if call.given and all(isinstance(g.const, str) for g in call.given):
         text = "/".join(str(g.const) for g in call.given)
-        return Value(union(call.given).bits | text_bits(text), text)
+        return Value(joined_bits(union(call.given).bits, text), text)
     if texts and any(texts):
         text = "/".join(t if t is not None else "\0" for t in texts)
-        return Value(union(call.given).bits | text_bits(text), thing=Template(text))
+        return Value(joined_bits(union(call.given).bits, text), thing=Template(text))
     return Value(
         union(call.given).bits,
         thing=call.given[0].thing if call.given and isinstance(call.given[0].thing, External) else None,
@@ -54,9 +54,9 @@ def path_method(receiver: Value, name: str, given: list[Value]) -> Value:
         return receiver
     if isinstance(receiver.const, str) and given and isinstance(given[0].const, str):
         text = f"{receiver.const}/{given[0].const}"
-        return Value(bits | text_bits(text), text if name == "joinpath" else UNKNOWN)
+        return Value(joined_bits(bits, text), text if name == "joinpath" else UNKNOWN)
     for part in texts:
-        bits |= text_bits(part) if part else 0
+        bits = joined_bits(bits, part) if part else bits
     return Value(bits)
 
 

@@ -9,7 +9,7 @@ from audit.interpret.containers import deep_bits, union
 from audit.interpret.heap import Array, Function, Instance, Optimizer
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.models import parameters_of
-from audit.provenance import GRADIENT, LEAF, NLL, NOTHING, PARAM, TARGET, TOKEN, TRAIN, VAL, Value
+from audit.provenance import GRADIENT, LEAF, NLL, NOTHING, PARAM, TARGET, TOKEN, VAL, Value
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -62,7 +62,7 @@ def step_weights(interp: Interpreter, node: ast.AST, models: list[Instance], lea
             model.root().weights |= carried
     for leaf in leaves:
         if interp.may_write(leaf):
-            leaf.bits |= carried | (loss.bits & (VAL | TARGET | TRAIN))
+            leaf.bits |= carried | (loss.bits & (VAL | TARGET))  # fitted to training data is a weight like others
 
 
 def step_if_gradient(interp: Interpreter, node: ast.AST, left: Value, right: Value) -> None:
