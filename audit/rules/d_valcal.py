@@ -113,12 +113,12 @@ class ValCal(Rule):
 
 def learns(step: Event, forward: Event) -> bool:
     """Say whether weights are trained with what a model put out in this round: then the order of scores judges it."""
-    same = step.loops == forward.loops[: len(step.loops)] and step.calls[: len(forward.calls)] == forward.calls
-    return same and bool(step.loops) and step.order > forward.order and bool(step.value.bits & VAL)
+    same = bool(step.loops) and step.loops == forward.loops[: len(step.loops)]
+    return same and step.order > forward.order and bool(step.value.bits & VAL)
 
 
 def scores(loss: Event, forward: Event) -> bool:
-    """Say whether a loss is taken of what a model put out: in the same round, where it ran or in a caller of it."""
+    """Say whether a loss is taken of what a model put out: inside it, or after it in the same round."""
     inside = loss.loops == forward.loops and loss.calls[: len(forward.calls)] == forward.calls
-    caller = forward.calls[: len(loss.calls)] == loss.calls and forward.loops[: len(loss.loops)] == loss.loops
-    return inside or (caller and bool(loss.loops) and loss.order > forward.order)
+    after = bool(loss.loops) and forward.loops[: len(loss.loops)] == loss.loops and loss.order > forward.order
+    return inside or after

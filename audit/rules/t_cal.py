@@ -53,6 +53,7 @@ class LateCalibration(Rule):
         _with_log(trainer(_CALIBRATE), 588_000),
         _with_log(trainer(_INVENTED), 600_050),
         _with_log(trainer(_CALIBRATE), 11_946_000),
+        {**_with_log(trainer(_CALIBRATE), 588_000), "long.log": _LOG.format(ms=7_188_700)},
         trainer(),
     )
     INVALID: ClassVar[tuple[Example, ...]] = (_with_log(trainer(_CALIBRATE), 600_050),)
@@ -107,12 +108,13 @@ class LateCalibration(Rule):
         if between:
             return True, "test-time training on validation tokens comes between"
         runs = [run for run in case.logs if run.train_seconds is not None and run.headline is not None]
-        if runs and all((run.train_seconds or 0.0) > UNHELD for run in runs):
+        held = [run for run in runs if (run.train_seconds or 0.0) <= UNHELD]
+        if runs and not held:
             return False, "training was not held to the contest's clock"  # T-TRAIN's, where a limit applies
-        judged = [late_by_log(run) for run in runs]
+        judged = [late_by_log(run) for run in held]
         if judged:
             worst = max(judged)
-            kept_back = all((run.train_seconds or 0.0) < LIMIT - KEPT for run in runs)
+            kept_back = all((run.train_seconds or 0.0) < LIMIT - KEPT for run in held)
             if kept_back and worst[0] > 0:
                 return None, worst[1]  # merged in #1851 and #1868
             return worst[0] > 0, worst[1]
