@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from submission.checks import check
 from submission.errors import InputError
 
 PRESETS = Path(__file__).resolve().parent / "presets"
@@ -152,7 +153,7 @@ class Config:
     ttt_untie: bool = False  # give repeated layers weights of their own before adapting
 
     def __post_init__(self) -> None:
-        _check(self)
+        check(self)
 
     @property
     def virtual_layers(self) -> tuple[int, ...]:
@@ -172,9 +173,32 @@ class Config:
         rules = (self.quant_attn, self.quant_mlp, self.quant_embed, self.quant_other)
         return any(rule.startswith("gptq") for rule in rules)
 
-    def fingerprint(self) -> str:
-        """Hash of everything that decides what is trained, so that a checkpoint is not taken for another run's."""
-        facts = {k: v for k, v in dataclasses.asdict(self).items() if k not in PLACES}
+    @property
+    def depth_phases(self) -> tuple[tuple[float, int], ...]:
+        """``progressive_depth`` as (until that fraction of the run, repeats), in order.
+
+        Raises:
+            InputError: text of another form, a fraction that is none, or more repeats than ``num_repeats``.
+        """
+        if not self.progressive_depth:
+            return ()
+        try:
+            pairs = [part.split(":") for part in self.progressive_depth.split(",")]
+            phases = tuple(sorted((float(until), int(repeats)) for until, repeats in pairs))
+        except ValueError:
+            phases = ()
+        if not phases or not all(0 < until <= 1 and 1 <= repeats <= self.num_repeats for until, repeats in phases):
+            expected = f"fraction:repeats,... with fractions up to 1 and 1 to {self.num_repeats} repeats"
+            raise InputError("setting progressive_depth", expected, repr(self.progressive_depth))
+        return phases
+
+    def fingerprint(self, *, seed: bool = True) -> str:
+        """Hash of everything that decides what is trained, so that a checkpoint is not taken for another run's.
+
+        Without ``seed`` it is the same for all seeds of one entry.
+        """
+        left_out = PLACES if seed else PLACES | {"seed"}
+        facts = {k: v for k, v in dataclasses.asdict(self).items() if k not in left_out}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -254,53 +278,3 @@ def _parse(field: dataclasses.Field[Any], text: str) -> Any:
         kinds = {bool: "0 or 1", int: "an integer", float: "a number", tuple: "numbers separated by commas"}
         raise InputError(source, kinds[type(default)], repr(text)) from None
     return text
-
-
-CHOICES = {
-    "activation": ("relu2", "leaky_relu2"),
-    "init": ("orthogonal", "uniform"),
-    "eval_tail": ("exact", "reference"),
-    "mixer": ("hedge-normalised", "hedge-5"),
-    "mixer_update": ("scored", "window"),
-    "mixer_count_every": ("batch", "chunk"),
-    "ttt_optimizer": ("adamw", "sgd"),
-    "qat_clip": ("quantile", "max"),
-    "crown_q_form": ("mean", "row-sum"),
-}
-STAGES = ("roundtrip", "sliding", "ttt", "mixer", "ttt_mixer")
-
-
-def _check(config: Config) -> None:
-    def need(condition: bool, name: str, expected: str) -> None:
-        if not condition:
-            raise InputError(f"setting {name}", expected, repr(getattr(config, name)))
-
-    for name, choices in CHOICES.items():
-        need(getattr(config, name) in choices, name, "one of " + ", ".join(choices))
-    need(all(s in STAGES for s in config.eval_stages), "eval_stages", "some of " + ", ".join(STAGES))
-    positive: tuple[str, ...] = ("num_layers", "num_repeats", "model_dim", "num_heads", "num_kv_heads", "vocab_size")
-    positive += (
-        "micro_batches",
-        "train_seq_len",
-        "train_batch_tokens",
-        "eval_seq_len",
-        "eval_stride",
-        "eval_batch_seqs",
-    )
-    positive += ("iterations", "ttt_chunk_tokens", "ttt_batch_seqs", "train_log_every", "size_limit")
-    for name in positive:
-        need(getattr(config, name) >= 1, name, "at least 1")
-    need(config.vocab_size <= 65_536, "vocab_size", "at most 65536 (tokens are stored in 16 bits)")
-    need(config.model_dim % config.num_heads == 0, "model_dim", f"a multiple of num_heads={config.num_heads}")
-    need(config.num_heads % config.num_kv_heads == 0, "num_heads", f"a multiple of num_kv_heads={config.num_kv_heads}")
-    need(config.head_dim % 2 == 0, "model_dim", "an even head size, for the rotary embedding")
-    need(0 <= config.rope_dims <= config.head_dim and config.rope_dims % 2 == 0, "rope_dims", "even, at most a head")
-    need(config.eval_stride <= config.eval_seq_len, "eval_stride", f"at most eval_seq_len={config.eval_seq_len}")
-    need(all(0 <= i < config.num_layers for i in config.recur_layers), "recur_layers", "layers that exist")
-    need(
-        config.train_batch_tokens % (config.micro_batches * config.train_seq_len) == 0,
-        "train_batch_tokens",
-        f"a multiple of micro_batches * train_seq_len = {config.micro_batches * config.train_seq_len}",
-    )
-    need(not (config.unet_skips and config.num_repeats > 1), "num_repeats", "1 where unet_skips is on")
-    need(config.num_repeats > 1 or not config.cross_repeat_skip, "cross_repeat_skip", "off where num_repeats is 1")

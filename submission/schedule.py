@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from submission.config import Config
-from submission.errors import InputError
 
 
 def time_limit(config: Config) -> float | None:
@@ -33,23 +32,9 @@ def muon_momentum(config: Config, step: int) -> float:
     return (1 - share) * config.muon_momentum_warmup_start + share * config.muon_momentum
 
 
-def depth_phases(config: Config) -> tuple[tuple[float, int], ...]:
-    """(until that fraction of the run, repeats), in order."""
-    if not config.progressive_depth:
-        return ()
-    try:
-        pairs = [part.split(":") for part in config.progressive_depth.split(",")]
-        phases = tuple(sorted((float(until), int(repeats)) for until, repeats in pairs))
-    except ValueError:
-        raise InputError("setting progressive_depth", "fraction:repeats,...", repr(config.progressive_depth)) from None
-    if not all(1 <= repeats <= config.num_repeats for _, repeats in phases):
-        raise InputError("setting progressive_depth", f"1 to {config.num_repeats} repeats", config.progressive_depth)
-    return phases
-
-
 def repeats_at(config: Config, step: int, seconds: float) -> int:
     """How often the stack runs at this point of training (progressive depth, PR 1384)."""
-    phases = depth_phases(config)
+    phases = config.depth_phases
     if not phases:
         return config.num_repeats
     done = seconds / config.max_wallclock_seconds if config.max_wallclock_seconds > 0 else step / config.iterations

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from submission.checks import quantisation
 from submission.config import Config
-from submission.errors import InputError
 from submission.optim import SCALAR_NAMES
 from submission.quantize.gptq import gptq
 from submission.quantize.rows import RULES, restore, search_matrix
@@ -52,23 +52,14 @@ def rule_for(config: Config, name: str, shape: torch.Size) -> str:
 def quantise(
     config: Config, state: Mapping[str, Tensor], hessians: Mapping[str, Tensor] | None = None
 ) -> dict[str, Stored]:
-    """Every weight as it will be stored. ``hessians`` by layer name are needed where a rule is ``gptq``.
-
-    Raises:
-        InputError: a rule that does not exist.
-    """
+    """Every weight as it will be stored. ``hessians`` by layer name are needed where a rule is ``gptq``."""
     return {name: _store(config, name, tensor.detach().cpu(), hessians or {}) for name, tensor in state.items()}
 
 
 def _store(config: Config, name: str, weight: Tensor, hessians: Mapping[str, Tensor]) -> Stored:
-    text = rule_for(config, name, weight.shape)
-    if text in ("fp16", "fp32"):
-        return Stored(weight.to(torch.float16 if text == "fp16" else torch.float32).contiguous())
-    rule, _, digits = text.partition(":")
-    if not digits.isdigit() or not 1 <= int(digits) <= 127 or rule not in {*RULES, "gptq"}:
-        known = ", ".join([*RULES, "gptq"])
-        raise InputError(f"quantisation of {name}", f"fp16, fp32 or rule:levels with one of {known}", text)
-    levels = int(digits)
+    rule, levels = quantisation(rule_for(config, name, weight.shape))
+    if levels == 0:
+        return Stored(weight.to(torch.float16 if rule == "fp16" else torch.float32).contiguous())
     if config.uses_gptq and rule == "gptq":
         hessian = hessians.get(name.removesuffix(".weight"))
         q, scale = search_matrix(weight, levels) if hessian is None else _gptq(weight, hessian, levels)

@@ -1,13 +1,16 @@
 """Presets, overrides and what a wrong setting says."""
 
 import dataclasses
+import re
 
 import pytest
 import torch
 
-from submission.config import CHOICES, Config, from_mapping, load_config, presets
+from submission.checks import CHOICES, QUANT_RULES
+from submission.config import Config, from_mapping, load_config, presets
 from submission.errors import InputError
 from submission.model import GPT
+from submission.quantize.rows import RULES
 
 PARAMETERS = {"pr162": 22_368_841, "pr700": 33_317_980, "pr745": 27_051_758, "pr1384": 17_140_056, "pr1453": 23_662_344}
 
@@ -46,14 +49,48 @@ def test_the_environment_names_the_preset():
         ("ACTIVATION", "gelu", "one of relu2"),
         ("TRAIN_BATCH_TOKENS", "100", "a multiple of"),
         ("EVAL_STAGES", "guess", "some of roundtrip"),
+        ("EVAL_STAGES", "", "at least one"),
+        ("EVAL_STAGES", "ttt,ttt", "each once"),
+        ("SEED", "-1", "at least 0"),
+        ("SEED", "4294967296", "below 2**32"),
+        ("MATRIX_LR", "nan", "a finite number"),
+        ("MATRIX_LR", "-0.1", "at least 0"),
+        ("MUON_MOMENTUM", "1", "below 1"),
+        ("PRUNE_FRACTION", "1", "below 1"),
+        ("QUANT_MLP", "gptq:200", "levels to 127"),
+        ("QUANT_MLP", "guess:31", "with one of amax"),
+        ("PROGRESSIVE_DEPTH", "half:1", "fraction:repeats"),
+        ("PROGRESSIVE_DEPTH", "1.0:2", "1 to 1 repeats"),
+        ("VALUE_EMBED_LAYERS", "9", "some of 5 executed layers"),
+        ("VALUE_EMBED_DIM", "0", "value_embed_layers"),
+        ("RECUR_LAYERS", "1,1", "each layer once"),
+        ("XSA_LAST_N", "6", "at most the 5 executed layers"),
+        ("BIGRAM_VOCAB_SIZE", "1", "0 or at least 2"),
+        ("SMEAR_BOUNDARY", "1024", "a token"),
+        ("SWA_EVERY", "5", "0 where ema_decay is set"),
+        ("QAT_LEVELS", "0", "at least 1"),
+        ("LATE_QAT_THRESHOLD", "0", "crown_q_lambda"),
+        ("GPTQ_SAMPLES", "0", "at least 1 where a rule is gptq"),
+        ("TTT_CHUNK_TOKENS", "255", "at least eval_seq_len=256"),
+        ("TTT_LAST_BLOCKS", "6", "at most the 5 blocks"),
+        ("MAX_WALLCLOCK_SECONDS", "-1", "at least 0"),
     ],
 )
 def test_a_wrong_setting_is_one_line_that_names_it(variable, value, expected):
     with pytest.raises(InputError) as error:
         load_config("tiny", {variable: value})
-    assert variable.lower() in str(error.value).lower()
+    assert re.match(r"(setting|environment variable) \w+: expected ", str(error.value))
     assert expected in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_a_reserve_as_long_as_the_run_is_refused():
+    with pytest.raises(InputError, match=r"less than max_wallclock_seconds=10\.0"):
+        load_config("tiny", {"MAX_WALLCLOCK_SECONDS": "10", "TRAIN_RESERVE_SECONDS": "10"})
+
+
+def test_the_rules_of_rounding_are_those_there_are():
+    assert set(QUANT_RULES) == {*RULES, "gptq"}
 
 
 def test_an_unknown_preset_names_those_there_are():
@@ -69,6 +106,12 @@ def test_a_configuration_survives_plain_values():
 def test_an_unknown_setting_in_a_file_is_refused():
     with pytest.raises(InputError, match="layers"):
         from_mapping({"layers": 3}, "test")
+
+
+def test_seeds_of_one_entry_have_the_same_settings():
+    one, two = (load_config("tiny", {"SEED": seed}) for seed in ("1", "2"))
+    assert one.fingerprint() != two.fingerprint()
+    assert one.fingerprint(seed=False) == two.fingerprint(seed=False)
 
 
 def test_places_do_not_change_the_fingerprint_and_shapes_do():
