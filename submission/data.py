@@ -24,8 +24,8 @@ def write_shard(path: Path, tokens: NDArray[Any]) -> None:
     path.write_bytes(header.tobytes() + np.asarray(tokens).astype("<u2").tobytes())
 
 
-def read_shard(path: Path) -> Tokens:
-    """The tokens of one shard.
+def shard_size(path: Path) -> int:
+    """Tokens in a shard, by its header and its size; the tokens are not read.
 
     Raises:
         InputError: no such file, no shard header, or a size that the header does not announce.
@@ -42,39 +42,59 @@ def read_shard(path: Path) -> Tokens:
     count = int(header[2])
     if size != HEADER_BYTES + TOKEN_BYTES * count:
         raise InputError(path, f"{HEADER_BYTES + TOKEN_BYTES * count} bytes for {count} tokens", f"{size} bytes")
-    return np.fromfile(path, dtype="<u2", count=count, offset=HEADER_BYTES)
+    return count
+
+
+def read_shard(path: Path, vocab_size: int = 1 << 16) -> Tokens:
+    """The tokens of one shard, (tokens,) uint16.
+
+    Raises:
+        InputError: what is no shard (``shard_size``), or one made with a larger vocabulary than ``vocab_size``.
+    """
+    tokens = np.fromfile(path, dtype="<u2", count=shard_size(path), offset=HEADER_BYTES)
+    if int(tokens.max(initial=0)) >= vocab_size:
+        raise InputError(path, f"tokens below {vocab_size}, the vocabulary", str(int(tokens.max())))
+    return tokens
 
 
 def shard_paths(folder: Path, split: str) -> tuple[Path, ...]:
-    """The ``train`` or ``val`` shards of a folder in the order they are read."""
+    """The ``train`` or ``val`` shards of a folder in the order they are read.
+
+    Raises:
+        InputError: none is there.
+    """
     paths = tuple(sorted(folder.glob(f"fineweb_{split}_*.bin")))
     if not paths:
         raise InputError(folder, f"shards named fineweb_{split}_*.bin", "none")
     return paths
 
 
-def read_split(folder: Path, split: str) -> Tokens:
-    """All tokens of a split, one after another."""
-    return np.concatenate([read_shard(path) for path in shard_paths(folder, split)])
+def read_split(folder: Path, split: str, vocab_size: int = 1 << 16) -> Tokens:
+    """All tokens of a split, one after another, (tokens,) uint16. Raises as ``read_shard`` and ``shard_paths``."""
+    return np.concatenate([read_shard(path, vocab_size) for path in shard_paths(folder, split)])
 
 
 class TokenStream:
-    """Endless tokens of the training shards in order; ``state`` resumes it at the same token."""
+    """Endless tokens of the training shards in order; ``state`` resumes it at the same token.
 
-    def __init__(self, paths: tuple[Path, ...]) -> None:
-        self.paths, self.shard, self.position = paths, 0, 0
-        self.tokens = read_shard(paths[0])
-        if not any(path.stat().st_size > HEADER_BYTES for path in paths):
+    Raises:
+        InputError: a path that is no shard, found before training begins and not when its turn comes, no token in any
+            of them, or, when it is read, a token beyond the vocabulary.
+    """
+
+    def __init__(self, paths: tuple[Path, ...], vocab_size: int = 1 << 16) -> None:
+        self.paths, self.vocab_size, self.shard, self.position = paths, vocab_size, 0, 0
+        if sum(shard_size(path) for path in paths) == 0:
             raise InputError(paths[0], "at least one training token", "none in any shard")
+        self.tokens = read_shard(paths[0], vocab_size)
 
     def take(self, count: int) -> Tokens:
-        """The next ``count`` tokens."""
+        """The next ``count`` tokens, (count,) uint16; after the last shard the first begins again."""
         parts: list[Tokens] = []
         while count:
             part = self.tokens[self.position : self.position + count]
             if part.size == 0:
-                self.shard, self.position = (self.shard + 1) % len(self.paths), 0
-                self.tokens = read_shard(self.paths[self.shard])
+                self.seek(((self.shard + 1) % len(self.paths), 0))
                 continue
             parts.append(part)
             self.position += part.size
@@ -87,8 +107,9 @@ class TokenStream:
         return self.shard, self.position
 
     def seek(self, state: tuple[int, int]) -> None:
+        """Go on from a ``state``."""
         self.shard, self.position = state
-        self.tokens = read_shard(self.paths[self.shard])
+        self.tokens = read_shard(self.paths[self.shard], self.vocab_size)
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,24 @@ def _stream(folder: Path) -> TokenStream:
     return TokenStream(paths)
 
 
+def test_a_damaged_shard_is_found_before_its_turn(tmp_path):
+    stream = _stream(tmp_path)
+    stream.paths[1].write_bytes(stream.paths[1].read_bytes()[:-1])
+    with pytest.raises(InputError, match=r"fineweb_train_000001\.bin: expected 1034 bytes"):
+        TokenStream(stream.paths)
+
+
+def test_a_token_beyond_the_vocabulary_is_refused(tmp_path):
+    paths = _stream(tmp_path).paths
+    with pytest.raises(
+        InputError, match=r"fineweb_train_000000\.bin: expected tokens below 6, the vocabulary, found 6"
+    ):
+        TokenStream(paths, vocab_size=6)
+    stream = TokenStream(paths, vocab_size=8)
+    with pytest.raises(InputError, match=r"fineweb_train_000001\.bin"):
+        stream.take(9)
+
+
 def test_a_stream_runs_over_shards_and_begins_again(tmp_path):
     assert _stream(tmp_path).take(15).tolist() == [*range(12), 0, 1, 2]
 
