@@ -112,17 +112,25 @@ def unpack(data: bytes, source: str | Path = "artifact") -> Artifact:
         raise InputError(source, "the content its checksum names", "a truncated or changed file")
     if size > LARGEST_CONTENT:
         raise InputError(source, f"at most {LARGEST_CONTENT} bytes of content", f"{size} announced")
-    try:
-        decoder = zstandard.ZstdDecompressor().decompressobj()
-        content = decoder.decompress(data[PREFIX.size :])
-    except zstandard.ZstdError as error:
-        raise InputError(source, "a zstd frame", str(error)) from None
-    if len(content) != size or not decoder.eof or decoder.unused_data:
-        raise InputError(source, f"{size} bytes of content", f"{len(content)}")
+    content = _decompressed(data[PREFIX.size :], size, source)
     try:
         return _read(content, source)
     except (struct.error, ValueError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(source, "an index that fits the content", str(error)[:120]) from None
+
+
+def _decompressed(frame: bytes, size: int, source: str | Path) -> bytes:
+    """The content of a frame that holds exactly ``size`` bytes; no more than that is ever laid in memory."""
+    try:
+        if zstandard.frame_content_size(frame) not in (-1, size):
+            raise InputError(source, f"{size} bytes of content", f"{zstandard.frame_content_size(frame)} announced")
+        reader = zstandard.ZstdDecompressor(max_window_size=1 << 27).stream_reader(frame, read_across_frames=True)
+        content = reader.read(size + 1)
+    except zstandard.ZstdError as error:
+        raise InputError(source, "a zstd frame", str(error)) from None
+    if len(content) != size:
+        raise InputError(source, f"{size} bytes of content", f"{'more' if len(content) > size else len(content)}")
+    return content
 
 
 def _read(content: bytes, source: str | Path) -> Artifact:
@@ -137,6 +145,8 @@ def _read(content: bytes, source: str | Path) -> Artifact:
         size = int(np.prod(shape, dtype=object)) * dtype.itemsize if shape else dtype.itemsize
         if position + size > len(content):
             raise ValueError(f"tensor {name} ends beyond the content")
+        if (name, role) in arrays:
+            raise ValueError(f"tensor {name} stands there twice")
         arrays[name, role] = _separated(content[position : position + size], dtype, shape), int(levels)
         position += size
     if position != len(content):
@@ -144,12 +154,19 @@ def _read(content: bytes, source: str | Path) -> Artifact:
     weights = {}
     for (name, role), (array, levels) in arrays.items():
         if role == "values":
-            scale = arrays.get((name, "scale"))
-            weights[name] = Stored(
-                torch.from_numpy(array), None if scale is None else torch.from_numpy(scale[0]), levels
-            )
+            scale, _ = arrays.get((name, "scale"), (None, 0))
+            integers = array.dtype == np.int8
+            if integers is (scale is None) or (scale is not None and scale.shape != array.shape[:1]):
+                raise ValueError(f"tensor {name} with a scale that does not fit")
+            weights[name] = Stored(torch.from_numpy(array), None if scale is None else torch.from_numpy(scale), levels)
+    config = from_mapping(header["config"], source)
     table = ByteTable(*(arrays[field, "table"][0] for field in ("base", "space", "boundary")))
-    return Artifact(from_mapping(header["config"], source), weights, table)
+    kinds = {"base": "int16", "space": "bool", "boundary": "bool"}
+    if any(
+        getattr(table, f).dtype != kind or getattr(table, f).shape != (config.vocab_size,) for f, kind in kinds.items()
+    ):
+        raise ValueError("byte table of another vocabulary")
+    return Artifact(config, weights, table)
 
 
 def _interleaved(array: NDArray[Any]) -> bytes:

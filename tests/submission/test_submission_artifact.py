@@ -1,7 +1,9 @@
 """The artifact file: gives back what went in, and refuses anything else."""
 
 import hashlib
+import json
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -35,7 +37,9 @@ def test_it_gives_back_the_same_network(small, table, packed):
     assert (loaded.table.base == table.base).all()
 
 
-EMPTY = artifact.pack(Config(), {}, ByteTable(*(np.zeros(8, kind) for kind in (np.int16, np.bool_, np.bool_))))
+EMPTY = artifact.pack(
+    Config(vocab_size=8), {}, ByteTable(*(np.zeros(8, kind) for kind in (np.int16, np.bool_, np.bool_)))
+)
 
 
 @settings(max_examples=60, deadline=None)
@@ -91,6 +95,57 @@ def test_an_announced_size_is_limited():
 def test_a_frame_that_holds_more_than_it_announces_is_refused():
     with pytest.raises(InputError):
         artifact.unpack(forged(b"\0" * 5000, size=10))
+
+
+def test_no_more_of_a_frame_is_unpacked_than_it_announces():
+    content = b"\0" * (64 << 20)
+    compressor = zstandard.ZstdCompressor(level=1).compressobj()  # a frame that does not say how long it is
+    frame = compressor.compress(content) + compressor.flush()
+    body = struct.pack("<Q", 10) + frame
+    del content
+    tracemalloc.start()
+    with pytest.raises(InputError, match="10 bytes of content, found more"):
+        artifact.unpack(b"GPFA" + struct.pack("<H", 1) + hashlib.sha256(body).digest() + body)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()
+
+
+def rewritten(packed: bytes, change) -> bytes:
+    """The artifact with another index and a right checksum."""
+    content = zstandard.ZstdDecompressor().decompress(packed[artifact.PREFIX.size :])
+    (length,) = struct.unpack_from("<I", content)
+    header = json.loads(content[4 : 4 + length])
+    change(header)
+    index = json.dumps(header).encode()
+    return forged(struct.pack("<I", len(index)) + index + content[4 + length :])
+
+
+def tensor(header, name, role):
+    return next(row for row in header["tensors"] if row[:2] == [name, role])
+
+
+def test_an_index_rewritten_without_a_change_is_read(packed):
+    assert artifact.unpack(rewritten(packed, lambda header: None)).config == artifact.unpack(packed).config
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda h: h["tensors"].insert(0, ["smear.gate", "values", "i1", [0], 0]), "stands there twice"),
+        (lambda h: tensor(h, "tok_emb.weight", "values").__setitem__(2, "b1"), "a scale that does not fit"),
+        (lambda h: tensor(h, "base", "table").__setitem__(3, [2, 32]), "byte table of another vocabulary"),
+        (lambda h: h["config"].__setitem__("vocab_size", 63), "byte table of another vocabulary"),
+        (lambda h: h["config"].__setitem__("num_layers", 0), "at least 1"),
+        (lambda h: h["config"].__setitem__("matrix_lr", float("nan")), "a finite number"),
+        (lambda h: h["config"].__setitem__("model", 1), "known settings"),
+    ],
+)
+def test_a_rewritten_index_is_refused(small, table, change, expected):
+    state = model_state(GPT(small))
+    state["tok_emb.weight"] = torch.randn(2048, 64)  # large enough to be stored in integers
+    packed = artifact.pack(small, quantise(small, state), table)
+    with pytest.raises(InputError, match=expected):
+        artifact.unpack(rewritten(packed, change))
 
 
 def test_saving_leaves_no_half_written_file(tmp_path, packed):
