@@ -49,21 +49,25 @@ def stage_name(config: Config, stage: str) -> str:
     return f"ttt_{mixer}" if stage == "ttt_mixer" else mixer
 
 
-def sliding_windows(config: Config, total: int) -> tuple[Window, ...]:
-    """The windows of the sliding pass, by ``eval_tail``."""
+def sliding_windows(config: Config, total: int, *, adapting: bool = False) -> tuple[Window, ...]:
+    """The windows of a sliding pass over ``total`` positions, by ``eval_tail``.
+
+    The seeds' passes with adaptation (PRs 700 and 745) leave out windows shorter than the stride, all others keep them.
+    """
     if config.eval_tail == "exact":
         return exact_windows(total, config.eval_seq_len, config.eval_stride)
-    shortest = config.eval_stride if config.preset in ("pr700", "pr745") else 1
+    shortest = config.eval_stride if adapting else 1
     return reference_windows(total, config.eval_seq_len, config.eval_stride, shortest=shortest)
 
 
 def evaluate(artifact: Artifact, tokens: Tokens, world: World, log: Log) -> tuple[StageResult, ...]:
-    """Run the configured stages in order, each on freshly restored weights."""
+    """Run the configured stages in order, each on freshly restored weights; ``tokens`` (n,) is the whole split.
+
+    Raises:
+        InputError: a split that this configuration cannot score.
+    """
     config = artifact.config
-    if int(tokens.max(initial=0)) >= config.vocab_size:
-        raise InputError("validation shards", f"tokens below {config.vocab_size}", str(int(tokens.max())))
-    if len(tokens) <= config.eval_seq_len:
-        raise InputError("validation shards", f"more than {config.eval_seq_len} tokens", str(len(tokens)))
+    require_scorable(tokens, config)
     restored = to_device(artifact.model(), world.device)
     results = []
     for stage in config.eval_stages:
@@ -73,13 +77,29 @@ def evaluate(artifact: Artifact, tokens: Tokens, world: World, log: Log) -> tupl
     return tuple(results)
 
 
+def require_scorable(tokens: Tokens, config: Config) -> None:
+    """Refuse a validation split with tokens beyond the vocabulary, or without one whole window.
+
+    Raises:
+        InputError: as said.
+    """
+    if int(tokens.max(initial=0)) >= config.vocab_size:
+        raise InputError("validation shards", f"tokens below {config.vocab_size}", str(int(tokens.max())))
+    if len(tokens) <= config.eval_seq_len:
+        raise InputError("validation shards", f"more than {config.eval_seq_len} tokens", str(len(tokens)))
+
+
 def run_stage(stage: str, model: GPT, artifact: Artifact, tokens: Tokens, world: World, log: Log) -> StageResult:
-    """One stage on ``model``, which test-time training changes."""
+    """One stage on ``model``, which test-time training changes; ``seconds`` of the result are those of this rank."""
     config, began = artifact.config, time.perf_counter()
     ledger = ScoreLedger(tokens, artifact.table, allow_tail=config.eval_tail == "reference")
     mixer = make_mixer(config, world.device) if "mixer" in stage else None
     adapter = Adapter(model, config, world) if "ttt" in stage else None
-    plan = roundtrip_windows if stage == "roundtrip" else sliding_windows
+    windows = (
+        roundtrip_windows(config, ledger.total)
+        if stage == "roundtrip"
+        else sliding_windows(config, ledger.total, adapting=adapter is not None)
+    )
     name, told = stage_name(config, stage), 0
 
     def progress(done: int, total: int) -> None:
@@ -88,7 +108,7 @@ def run_stage(stage: str, model: GPT, artifact: Artifact, tokens: Tokens, world:
             told = done * 10 // total
             log(f"eval:{name} windows:{done}/{total} eval_time:{1000 * (time.perf_counter() - began):.0f}ms")
 
-    meter = run_pass(Pass(model, ledger, config, world, mixer, adapter), plan(config, ledger.total), progress)
+    meter = run_pass(Pass(model, ledger, config, world, mixer, adapter), windows, progress)
     score = ledger.score()
     mass = renormalised = None
     if mixer is not None:

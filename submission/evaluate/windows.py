@@ -31,7 +31,8 @@ def reference_windows(total: int, seq_len: int, stride: int, *, shortest: int) -
     """The seeds' list: a window at every multiple of ``stride``, each scoring its last ``stride`` positions.
 
     ``total`` is cut to a multiple of ``seq_len`` (the loader drops the tail); windows at the end are shorter and score
-    the last positions again. ``shortest`` is 1 in PRs 162, 1384 and 1453 and the stride in 700 and 745.
+    the last positions again. Windows of fewer than ``shortest`` tokens are left out: 1 in the plain passes of all five
+    seeds, the stride in the adapting ones of PRs 700 and 745.
     """
     total = total // seq_len * seq_len
     windows = []

@@ -122,6 +122,17 @@ def test_the_adaptive_temperature_leaves_a_distribution_and_sharpens_the_confide
     assert torch.equal(scaled[1], logits[1])
 
 
+def test_the_reference_tail_of_an_adapting_pass_leaves_out_short_windows(small):
+    config = dataclasses.replace(small, eval_tail="reference", eval_seq_len=8, eval_stride=4, ttt_chunk_tokens=8)
+    plain, adapting = (sliding_windows(config, 18, adapting=adapting) for adapting in (False, True))
+    assert [(w.start, w.first, w.stop) for w in plain] == [(0, 0, 8), (4, 8, 12), (8, 12, 16), (12, 12, 16)]
+    assert plain == adapting
+    config = dataclasses.replace(config, eval_stride=3)
+    plain, adapting = (sliding_windows(config, 18, adapting=adapting) for adapting in (False, True))
+    assert [w.start for w in plain] == [0, 3, 6, 9, 12, 15]
+    assert [w.start for w in adapting] == [0, 3, 6, 9, 12]
+
+
 def test_the_reference_tail_counts_the_end_again_and_says_so(small, tokens, table):
     config = dataclasses.replace(small, eval_tail="reference", eval_stages=("roundtrip", "sliding"))
     stored = quantise(
