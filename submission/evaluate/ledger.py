@@ -13,6 +13,7 @@ from torch import Tensor
 
 from submission.data import ByteTable, Tokens
 
+ROUNDING = 1e-4  # nats: how far below 0 float32 may put the loss of a certain prediction
 Spans = Sequence[tuple[int, int]]  # ranges of positions: start, stop
 
 
@@ -91,13 +92,17 @@ class ScoreLedger:
         stop = start + len(values)
         if start != self.frontier or stop > self.total:
             raise UnscoredError(f"positions {start}..{stop} recorded, position {self.frontier} is next of {self.total}")
-        if not np.all(np.isfinite(values)):
-            raise UnscoredError(f"a loss at positions {start}..{stop} is not a number")
+        if not np.all(np.isfinite(values)) or values.min(initial=0.0) < -ROUNDING:
+            raise UnscoredError(f"a loss at positions {start}..{stop} is not a number >= 0")
         self.nll[start:stop] = values
         self.frontier = stop
 
     def record_again(self, start: int, nll: Tensor) -> None:
-        """Count scored positions once more, as the last sliding windows of the seeds do."""
+        """Count positions start..start+len(nll)-1 once more, as the last sliding windows of the seeds do.
+
+        Raises:
+            UnscoredError: positions not scored before, or a ledger that counts each position once.
+        """
         stop = start + len(nll)
         if not self._allow_tail or stop > self.frontier:
             raise UnscoredError(f"positions {start}..{stop} may not be counted again")
@@ -106,19 +111,31 @@ class ScoreLedger:
         self._repeated += stop - start
 
     def scored_tokens(self, start: int, stop: int) -> Tokens:
-        """Tokens start..stop-1, to train on or to count: token 0 is given, token t needs position t - 1 scored."""
+        """Tokens start..stop-1, to train on or to count: token 0 is given, token t needs position t - 1 scored.
+
+        Raises:
+            UnscoredError: a token whose position is not scored.
+        """
         if not 0 <= start <= stop or stop > self.frontier + 1:
             raise UnscoredError(f"tokens {start}..{stop} asked for, tokens up to {self.frontier} are scored")
         return self._tokens[start:stop]
 
     def byte_counts(self, start: int, stop: int) -> NDArray[np.int64]:
-        """Bytes of the targets of scored positions."""
+        """UTF-8 bytes of the targets of positions start..stop-1, (positions,).
+
+        Raises:
+            UnscoredError: a position that is not scored.
+        """
         if stop > self.frontier:
             raise UnscoredError(f"bytes of positions {start}..{stop}, positions up to {self.frontier} are scored")
         return self._bytes[start:stop]
 
     def score(self) -> Score:
-        """The result; every position must have been scored, unless the reference tail drops some."""
+        """The result; every position must have been scored, unless the reference tail drops some.
+
+        Raises:
+            UnscoredError: positions without a score, or a split that stands for no bytes.
+        """
         missing = self.total - self.frontier
         if missing and not (self._allow_tail and self.frontier):
             raise UnscoredError(f"{missing} of {self.total} positions are not scored")

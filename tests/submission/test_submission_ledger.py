@@ -67,6 +67,13 @@ def test_a_loss_that_is_no_number_is_refused(table):
         ledger_of(table).record(0, torch.tensor([1.0, float("nan")]))
 
 
+def test_a_loss_below_zero_is_refused(table):
+    ledger = ScoreLedger(np.array([2, 3, 4]), table)
+    ledger.record(0, torch.tensor([-1e-6]))  # rounding of a certain prediction
+    with pytest.raises(UnscoredError, match=">= 0"):
+        ledger.record(1, torch.tensor([-0.01]))
+
+
 def test_targets_are_looked_up_by_the_ledger(table):
     ledger = ledger_of(table)
     log_probs = torch.randn(3, 64).log_softmax(-1)
