@@ -15,18 +15,29 @@ from submission.bundle.merge import merge
 from submission.config import Config
 from submission.errors import InputError
 
+SCORE = re.compile(r"^final_(\w+)_exact val_loss:(\S+) val_bpb:(\S+)$", re.M)
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the log says of one stage: ``val_loss`` nats a token, ``val_bpb`` bits a byte."""
+
+    stage: str
+    val_loss: float
+    val_bpb: float
+
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: where it is, its seed, its stages in order, and the bytes of its artifact."""
+    """A finished run: its log, its seed, its stages in order, and the bytes of its artifact."""
 
-    folder: Path
+    log: Path
     seed: int
-    stages: tuple[dict[str, Any], ...]
+    stages: tuple[Score, ...]
     artifact_bytes: int
 
     @property
-    def final(self) -> dict[str, Any]:
+    def final(self) -> Score:
         """The last stage: the one that is claimed."""
         return self.stages[-1]
 
@@ -45,7 +56,7 @@ def bundle(root: Path, config: Config, out: Path, runs: Path | None = None) -> t
     (out / "train_gpt.py").write_text(source, encoding="utf-8")
     shutil.copyfile(root / "requirements.txt", out / "requirements.txt")
     for run in found:
-        shutil.copyfile(run.folder / "train.log", out / f"train_seed{run.seed}.log")
+        shutil.copyfile(run.log, out / f"train_seed{run.seed}.log")
     claim = summary(config, found, len(source.encode()))
     (out / "submission.json").write_text(json.dumps(claim, indent=2) + "\n", encoding="utf-8")
     (out / "README.md").write_text(readme(config, found, claim), encoding="utf-8")
@@ -53,27 +64,55 @@ def bundle(root: Path, config: Config, out: Path, runs: Path | None = None) -> t
 
 
 def find_runs(folder: Path, config: Config) -> tuple[Run, ...]:
-    """Finished runs of the preset under ``folder``, by seed."""
-    runs = []
-    for path in sorted(folder.rglob("results.json")):
-        log = path.with_name("train.log")
-        try:
-            text = log.read_text(encoding="utf-8")
-            stages = tuple(json.loads(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError) as error:
-            raise InputError(path.parent, "train.log and results.json of a run", type(error).__name__) from None
-        if f"preset:{config.preset} " not in text:
-            continue
-        seed = re.search(r"^seed:(\d+)$", text, re.M)
-        size = re.findall(r"^Serialized model \S+: (\d+) bytes$", text, re.M)
-        if seed is None or not size or not stages:
-            raise InputError(log, "the log of a whole run", "one without its seed, size or scores")
-        runs.append(Run(path.parent, int(seed[1]), stages, int(size[-1])))
+    """Finished runs of ``config`` under ``folder``, by seed, from their logs alone: those are what the entry ships.
+
+    It may be a folder of runs (``runs/``) or a run directory of ``golfproof reproduce``.
+
+    Raises:
+        InputError: no run of the preset, one that is not finished or had other settings, or two of one seed.
+    """
+    logs = sorted(folder.rglob("train*.log"))
+    runs = tuple(read_run(path, text, config) for path in logs if f"preset:{config.preset} " in (text := _text(path)))
     if not runs:
-        raise InputError(folder, f"finished runs of {config.preset}", "none")
+        raise InputError(folder, f"finished runs of {config.preset}", f"{len(logs)} logs" if logs else "no train.log")
     if len({run.seed for run in runs}) < len(runs):
         raise InputError(folder, "one run a seed", ", ".join(str(run.seed) for run in runs))
     return tuple(sorted(runs, key=lambda run: run.seed))
+
+
+def read_run(path: Path, text: str, config: Config) -> Run:
+    """The run that a log tells of; where it was evaluated more than once, as after a kill, the last time counts.
+
+    Raises:
+        InputError: a run of other settings than ``config``, or one that is not finished.
+    """
+    settings, seed, size = (
+        _last(rf"^{line}$", text)
+        for line in (r"settings_fingerprint:(\w+)", r"seed:(\d+)", r"Serialized model \S+: (\d+) bytes")
+    )
+    stages = tuple(
+        Score(name, float(loss), float(bpb))
+        for name, loss, bpb in SCORE.findall(text[max(text.rfind("\nevaluate:"), 0) :])
+    )
+    if settings != config.fingerprint(seed=False):
+        raise InputError(
+            path, f"a run of {config.preset} with the settings to bundle", f"settings {settings or 'unknown'}"
+        )
+    if seed is None or size is None or len(stages) != len(config.eval_stages):
+        raise InputError(path, "the log of a finished run", f"{len(stages)} of {len(config.eval_stages)} stages")
+    return Run(path, int(seed), stages, int(size))
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(path, "a log", type(error).__name__) from None
+
+
+def _last(pattern: str, text: str) -> str | None:
+    found = re.findall(pattern, text, re.M)
+    return found[-1] if found else None
 
 
 def summary(config: Config, runs: tuple[Run, ...], code_bytes: int) -> dict[str, Any]:
@@ -89,22 +128,20 @@ def summary(config: Config, runs: tuple[Run, ...], code_bytes: int) -> dict[str,
         "bytes_code": code_bytes,
     }
     if runs:
-        scores = [run.final["score"] for run in runs]
         largest = max(run.artifact_bytes for run in runs)
         claim |= {
-            "val_loss": round(statistics.fmean(s["val_loss"] for s in scores), 8),
-            "val_bpb": round(statistics.fmean(s["val_bpb"] for s in scores), 8),
+            "val_loss": round(statistics.fmean(run.final.val_loss for run in runs), 8),
+            "val_bpb": round(statistics.fmean(run.final.val_bpb for run in runs), 8),
             "seeds": [run.seed for run in runs],
             "seed_results": {
-                str(run.seed): {key: round(run.final["score"][key], 8) for key in ("val_loss", "val_bpb")}
-                for run in runs
+                str(run.seed): {"val_loss": run.final.val_loss, "val_bpb": run.final.val_bpb} for run in runs
             },
-            "stage": runs[0].final["stage"],
+            "stage": runs[0].final.stage,
             "bytes_model": largest,
             "bytes_total": largest + code_bytes,
         }
         if len(runs) > 1:
-            claim["val_bpb_std"] = round(statistics.stdev(s["val_bpb"] for s in scores), 8)
+            claim["val_bpb_std"] = round(statistics.stdev(run.final.val_bpb for run in runs), 8)
     return claim
 
 
@@ -131,14 +168,8 @@ def readme(config: Config, runs: tuple[Run, ...], claim: dict[str, Any]) -> str:
     if runs:
         lines += ["| seed | stage | val_loss | val_bpb | artifact bytes |", "|---|---|---|---|---|"]
         for run in runs:
-            score = run.final["score"]
-            row = (
-                run.seed,
-                run.final["stage"],
-                f"{score['val_loss']:.4f}",
-                f"{score['val_bpb']:.4f}",
-                run.artifact_bytes,
-            )
+            final = run.final
+            row = (run.seed, final.stage, f"{final.val_loss:.4f}", f"{final.val_bpb:.4f}", run.artifact_bytes)
             lines.append("| " + " | ".join(map(str, row)) + " |")
         lines += ["", f"Mean val_bpb {claim['val_bpb']:.4f} over {len(runs)} seeds."]
     else:

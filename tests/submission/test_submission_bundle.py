@@ -119,9 +119,11 @@ def test_a_folder_that_is_not_the_entry_is_refused(tmp_path):
 
 def write_run(folder, seed, bpb):
     folder.mkdir(parents=True)
-    (folder / "train.log").write_text(f"preset:tiny run_id:x\nseed:{seed}\nSerialized model int+zstd: 700 bytes\n")
-    stage = {"stage": "ttt", "score": {"val_loss": bpb * 1.5, "val_bpb": bpb}}
-    (folder / "results.json").write_text(json.dumps([stage]))
+    config = load_config("tiny", {})
+    lines = ["preset:tiny run_id:x", f"settings_fingerprint:{config.fingerprint(seed=False)}", f"seed:{seed}"]
+    lines += ["Serialized model int+zstd: 700 bytes", "evaluate:final_model.gpfa"]
+    scores = [f"final_{stage}_exact val_loss:{1.5 * bpb:.8f} val_bpb:{bpb:.8f}" for stage in config.eval_stages]
+    (folder / "train.log").write_text("\n".join([*lines, *scores]) + "\n")
 
 
 def test_the_claim_is_the_mean_of_the_seeds(tmp_path):
@@ -140,6 +142,30 @@ def test_two_runs_of_one_seed_are_refused(tmp_path):
         write_run(tmp_path / name, 7, 2.0)
     with pytest.raises(InputError, match="one run a seed"):
         find_runs(tmp_path, load_config("tiny", {}))
+
+
+def test_an_evaluation_that_was_killed_does_not_count_beside_the_one_that_ended(tmp_path):
+    write_run(tmp_path / "run", 7, 2.0)
+    log = tmp_path / "run" / "train.log"
+    before, after = log.read_text().split("evaluate:")
+    killed = "evaluate:final_model.gpfa\nfinal_roundtrip_exact val_loss:9.0 val_bpb:9.0\n"
+    log.write_text(f"{before}{killed}evaluate:{after}")
+    (run,) = find_runs(tmp_path, load_config("tiny", {}))
+    assert [stage.val_bpb for stage in run.stages] == [2.0] * 4
+
+
+def test_a_run_that_is_not_finished_is_refused(tmp_path):
+    write_run(tmp_path / "run", 7, 2.0)
+    log = tmp_path / "run" / "train.log"
+    log.write_text("\n".join(log.read_text().splitlines()[:-1]))
+    with pytest.raises(InputError, match="a finished run, found 3 of 4 stages"):
+        find_runs(tmp_path, load_config("tiny", {}))
+
+
+def test_a_run_of_other_settings_is_refused(tmp_path):
+    write_run(tmp_path / "run", 7, 2.0)
+    with pytest.raises(InputError, match="with the settings to bundle"):
+        find_runs(tmp_path, load_config("tiny", {"ITERATIONS": "5"}))
 
 
 def test_without_runs_nothing_is_claimed(tmp_path):
