@@ -13,7 +13,7 @@ FIRST_PRIME, SECOND_PRIME = 36_313, 27_191
 
 def context_row(prev2: Tensor, prev1: Tensor) -> Tensor:
     """Row of the trigram table for two context tokens (PR 688). The target is no part of it: it is the column."""
-    return ((prev2 * FIRST_PRIME) ^ (prev1 * SECOND_PRIME)) % TRIGRAM_ROWS
+    return ((prev2 * FIRST_PRIME) ^ (prev1 * SECOND_PRIME)) & (TRIGRAM_ROWS - 1)  # a power of two
 
 
 @dataclass(frozen=True)

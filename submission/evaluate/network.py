@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -77,30 +77,28 @@ def target_log_probs(
     whole batch of them is what such a pass takes its time for. With z the logits, the entropy is
     log sum exp(z) - sum exp(z) z / sum exp(z).
     """
-    count, device = features.size(0), features.device
-    found, total, weighted = torch.empty(3, count, device=device)
-    row, room = 0, torch.empty(0)
-    for part in pieces(spans, PIECE) if device.type == "cpu" else [spans]:
-        rows = slice(row, row + sum(stop - start for start, stop in part))
-        logits = with_temperature(safe(head(features[rows]).float(), bound), temperature)
-        found[rows] = ledger.pick(part, logits)
-        if len(room) < len(logits):
-            room = torch.empty_like(logits)  # the same memory for every piece
-        weights = torch.exp(logits, out=room[: len(logits)])
-        torch.sum(weights, dim=1, out=total[rows])
-        if entropy:
-            torch.sum(weights.mul_(logits), dim=1, out=weighted[rows])
-        row = rows.stop
-    norm = total.log()
-    columns = [found - norm, norm - weighted / total] if entropy else [found - norm]
-    return torch.stack(columns).t()
 
+    def score(targets: Tensor) -> Tensor:
+        count, device = features.size(0), features.device
+        total, moment = torch.empty(2, count, device=device)
+        found = []
+        room = torch.empty(0)
+        size = PIECE if device.type == "cpu" else max(count, 1)
+        columns = (each.split(size) for each in (features, targets.to(device)[:, None], total, moment))
+        for part, wanted, norm, weighted in zip(*columns, strict=True):
+            logits = with_temperature(safe(head(part).float(), bound), temperature)
+            if len(room) < len(logits):
+                room = torch.empty_like(logits)  # the same memory for every piece
+            weights = torch.exp(logits, out=room[: len(logits)])
+            torch.sum(weights, dim=1, out=norm)
+            if entropy:
+                torch.sum(weights.mul_(logits), dim=1, out=weighted)
+            found.append(logits.gather(1, wanted)[:, 0])  # last: by now the logits are in the cache
+        picked, log_total = torch.cat(found), total.log()
+        rows = [picked - log_total, log_total - moment / total] if entropy else [picked - log_total]
+        return torch.stack(rows).t()
 
-def pieces(spans: Spans, most: int) -> Iterator[Spans]:
-    """Parts of ``spans`` in order, each of at most ``most`` positions."""
-    for start, stop in spans:
-        for begin in range(start, stop, most):
-            yield [(begin, min(begin + most, stop))]
+    return ledger.pick_with(spans, score)
 
 
 def safe(logits: Tensor, bound: float) -> Tensor:
