@@ -54,4 +54,8 @@ class WeightAverage:
         return {"mean": self.mean, "snapshots": self.snapshots}
 
     def load_state_dict(self, state: dict[str, object]) -> None:
-        self.mean, self.snapshots = state["mean"], state["snapshots"]  # type: ignore[assignment]
+        saved: dict[str, Tensor] = state["mean"]  # type: ignore[assignment]
+        # A checkpoint is read to the CPU; a running mean lives where the weights do.
+        devices = {name: held.device for name, held in self.mean.items()}
+        self.mean = {name: tensor.to(devices.get(name, tensor.device)) for name, tensor in saved.items()}
+        self.snapshots = state["snapshots"]  # type: ignore[assignment]

@@ -28,10 +28,20 @@ class World:
 
 
 def join_world() -> World:
-    """Join the process group that torchrun announces (nccl on GPUs, gloo on CPUs), or stand alone."""
-    rank, size = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+    """Join the process group that torchrun announces (nccl on GPUs, gloo on CPUs), or stand alone.
+
+    Raises:
+        InputError: ranks that do not fit together, a rank without a GPU of its own, or no address to meet at.
+    """
+    rank, size, local = _number("RANK", 0), _number("WORLD_SIZE", 1), _number("LOCAL_RANK", 0)
+    if not 0 <= rank < size:
+        raise InputError("environment variable RANK", f"0 to {size - 1}, below WORLD_SIZE", str(rank))
     if torch.cuda.is_available():
-        device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+        if not 0 <= local < torch.cuda.device_count():
+            raise InputError(
+                "environment variable LOCAL_RANK", f"a GPU a rank, of {torch.cuda.device_count()} here", str(local)
+            )
+        device = torch.device("cuda", local)
         torch.cuda.set_device(device)
     else:
         device = torch.device("cpu")
@@ -47,18 +57,31 @@ def join_world() -> World:
     return World(rank, size, device)
 
 
+def _number(name: str, default: int) -> int:
+    text = os.environ.get(name, str(default))
+    try:
+        return int(text)
+    except ValueError:
+        raise InputError(f"environment variable {name}", "an integer", repr(text)) from None
+
+
 def leave_world() -> None:
+    """Leave the process group, if there is one."""
     if dist.is_initialized():
         dist.destroy_process_group()
 
 
 def barrier() -> None:
+    """Wait for all ranks."""
     if dist.is_initialized():
         dist.barrier()
 
 
-def average_gradients(parameters: Iterable[Tensor], world: World) -> None:
-    """Mean of every gradient over the ranks, in one message a type."""
+def sum_gradients(parameters: Iterable[Tensor], world: World, *, share: float = 1.0) -> None:
+    """Sum of every gradient over the ranks times ``share``, in one message a type; what has none is left out.
+
+    All ranks must have gradients of the same parameters.
+    """
     if world.size == 1:
         return
     by_type: dict[torch.dtype, list[Tensor]] = {}
@@ -68,7 +91,7 @@ def average_gradients(parameters: Iterable[Tensor], world: World) -> None:
     for gradients in by_type.values():
         flat = torch.cat([gradient.reshape(-1) for gradient in gradients])
         dist.all_reduce(flat)
-        flat /= world.size
+        flat *= share
         start = 0
         for gradient in gradients:
             gradient.copy_(flat[start : start + gradient.numel()].view_as(gradient))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import platform
 import sys
@@ -21,7 +22,7 @@ from submission.distributed import World, barrier, free_port, join_world, leave_
 from submission.errors import InputError
 from submission.evaluate.ledger import ScoreLedger
 from submission.evaluate.roundtrip import roundtrip_windows
-from submission.evaluate.run import evaluate, save_results
+from submission.evaluate.run import evaluate, require_scorable, save_results
 from submission.evaluate.sliding import Pass, run_pass
 from submission.model import GPT
 from submission.model.state import model_state
@@ -30,10 +31,15 @@ from submission.train import begin, calibrate, train
 
 Log = Callable[[str], None]
 ARTIFACT, CHECKPOINT, LOG, RESULTS = "final_model.gpfa", "checkpoint.pt", "train.log", "results.json"
+ORIGIN = "origin.json"  # settings, data and code of the run that a folder belongs to
 
 
 def run(script: Path, phase: str, config: Config) -> None:
-    """Train by ``config``; unless ``phase`` is ``train``, go on as the evaluator of the artifact."""
+    """Train by ``config``; unless ``phase`` is ``train``, go on as the evaluator of the artifact.
+
+    Raises:
+        InputError: micro-batches that the ranks cannot share equally, or as ``train_phase``.
+    """
     world = join_world()
     if config.micro_batches % world.size:
         raise InputError("setting micro_batches", f"a multiple of {world.size} ranks", str(config.micro_batches))
@@ -46,18 +52,26 @@ def run(script: Path, phase: str, config: Config) -> None:
 
 
 def train_phase(config: Config, world: World) -> Path:
-    """Train and write the artifact; a finished artifact of the same run is kept as it is."""
+    """Train and write the artifact; a finished artifact of the same run is kept as it is.
+
+    Raises:
+        InputError: unusable data, the folder of another run, or an entry over the limit of size.
+    """
     out = _output_folder(config)
-    log = logger(out / LOG, world)
-    path = out / ARTIFACT
-    if config.resume and path.exists() and _same_run(path, config):
-        log(f"resume:{path.name} of this run is complete")
-        return path
+    path, checkpoint = out / ARTIFACT, out / CHECKPOINT
     folder = Path(config.data_path)
     paths = shard_paths(folder, "train")
     table = byte_table(Path(config.tokenizer_path), config.vocab_size)
-    val = read_split(folder, "val")
+    val = read_split(folder, "val", config.vocab_size)
+    require_scorable(val, config)
     training = begin(config, paths, world)
+    data = data_fingerprint(paths)
+    claim_folder(out, config, data, world)
+    log = logger(out / LOG, world)
+    if config.resume and path.exists():
+        load(path)  # a damaged one is named now, not after an evaluation was announced
+        log(f"resume:{path.name} of this run is complete")
+        return path
     _announce(config, training.model, world, table, val, paths, log)
 
     def validate(model: GPT) -> tuple[float, float]:
@@ -66,8 +80,6 @@ def train_phase(config: Config, world: World) -> Path:
         score = ledger.score()
         return score.val_loss, score.val_bpb
 
-    data = data_fingerprint(paths)
-    checkpoint = out / CHECKPOINT
     model = train(config, training, world, log, checkpoint=checkpoint, data=data, validate=validate)
     began = time.perf_counter()
     hessians = calibrate(config, model, paths, world)
@@ -97,7 +109,7 @@ def evaluate_phase() -> None:
     loaded = replace(loaded, config=_evaluation_settings(loaded.config))
     data = os.environ.get("DATA_PATH")
     folder = Path(data) if data else embedded(vocab_size=loaded.config.vocab_size).folder
-    tokens = read_split(folder, "val")
+    tokens = read_split(folder, "val", loaded.config.vocab_size)
     log = logger(path.parent / LOG, world)
     log(f"evaluate:{path.name} {path.stat().st_size} bytes world_size:{world.size} val_tokens:{len(tokens) - 1}")
     began = time.perf_counter()
@@ -108,8 +120,46 @@ def evaluate_phase() -> None:
     leave_world()
 
 
+def claim_folder(out: Path, config: Config, data: str, world: World) -> None:
+    """Let ``out`` be this run's: without ``resume`` what an earlier run left there goes, with it another run's stays.
+
+    Raises:
+        InputError: with ``resume``, a folder of a run with other settings, data or code.
+    """
+    mine = {"settings": config.fingerprint(), "data": data, "code": code_hash()}
+    path = out / ORIGIN
+    if config.resume and path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+            changed = [name for name, value in mine.items() if found[name] != value]
+        except (OSError, ValueError, KeyError, TypeError):
+            changed = ["content"]
+        if changed:
+            raise InputError(out, "the folder of this run (RESUME=0 starts anew)", f"one with other {changed[0]}")
+    elif config.resume and (out / ARTIFACT).exists():
+        raise InputError(out, f"the folder of this run (RESUME=0 starts anew), told by {ORIGIN}", "only an artifact")
+    barrier()  # all ranks have looked
+    if not world.main:
+        return
+    if not config.resume:
+        for name in (ORIGIN, CHECKPOINT, ARTIFACT, RESULTS, LOG):
+            (out / name).unlink(missing_ok=True)
+    draft = path.with_name(path.name + ".part")
+    draft.write_text(json.dumps(mine, indent=1) + "\n", encoding="utf-8")
+    draft.replace(path)
+
+
 def logger(path: Path, world: World) -> Log:
-    """A function that appends a line to the log and to standard output, on the main rank only."""
+    """A function that appends a line to the log and to standard output, on the main rank only.
+
+    Raises:
+        InputError: a log that cannot be written.
+    """
+    try:
+        if world.main:
+            path.open("a", encoding="utf-8").close()
+    except OSError as error:
+        raise InputError(path, "a log that can be written", error.strerror or str(error)) from None
 
     def log(line: str) -> None:
         if world.main:
@@ -151,6 +201,7 @@ def _announce(
         f"iterations:{config.iterations} warmup_steps:{config.warmup_steps} "
         f"max_wallclock_seconds:{config.max_wallclock_seconds:.3f}"
     )
+    log(f"settings_fingerprint:{config.fingerprint(seed=False)}")
     log(f"seed:{config.seed}")
 
 
@@ -163,16 +214,12 @@ def _output_folder(config: Config) -> Path:
     return out
 
 
-def _same_run(path: Path, config: Config) -> bool:
-    return load(path).config.fingerprint() == config.fingerprint()
-
-
 def _evaluation_settings(config: Config) -> Config:
     """The artifact's configuration with the environment's evaluation settings; the network's shape is not theirs."""
     chosen = {}
     environment = load_config(config.preset)
     for name in config.__dataclass_fields__:
-        if name.startswith(("eval_", "mixer", "ttt_")) and name.upper() in os.environ:
+        if name.startswith(("eval_", "mixer", "ttt_", "compile")) and name.upper() in os.environ:
             chosen[name] = getattr(environment, name)
     return replace(config, **chosen)
 

@@ -31,13 +31,11 @@ def _make_importable() -> None:
 def main() -> None:
     """Run the phases; unusable input is one line and exit code 2."""
     _make_importable()
-    # Before torch starts its threads: waiting ones that spin cost 20 times the step on cores that others use too.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     from submission.config import load_config
     from submission.errors import InputError
     from submission.places import located
 
-    # Threads that wait by spinning take each other's cores: on a busy machine a step then lasts a hundred times longer.
+    # Before torch starts its threads: waiting ones that spin take the cores that others, or other ranks, use too.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     phase = os.environ.get("PHASE", "all")
     try:

@@ -6,12 +6,11 @@ import math
 
 import numpy as np
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from submission.config import Config
-from submission.distributed import World, share
+from submission.distributed import World, share, sum_gradients
 from submission.evaluate.ledger import ScoreLedger
 from submission.model import GPT
 
@@ -81,9 +80,9 @@ class Adapter:
             ((losses * weights[first:last].flatten().to(device)).sum() / total).backward()
         if self.world.size > 1:
             for parameter in self.parameters:
-                if parameter.grad is None:
+                if parameter.grad is None:  # a rank that had no sequence of this batch
                     parameter.grad = torch.zeros_like(parameter)
-                dist.all_reduce(parameter.grad)
+            sum_gradients(self.parameters, self.world)
         nn.utils.clip_grad_norm_(self.parameters, self.config.ttt_grad_clip)
         self.optimizer.step()
         if self.average:

@@ -56,11 +56,17 @@ def printed(library, tmp_path_factory):
 
 @pytest.mark.slow
 def test_every_feature_runs_on_a_gpu_and_scores_what_the_cpu_scores(printed):
-    rows = [row for row in printed if row[0] != "mistake"]
+    rows = [row for row in printed if row[0] not in ("mistake", "ranks")]
     assert {row[0] for row in rows} == set(PRESETS)
-    assert {"trained", "ttt", "ttt_hedge_normalised", "hedge_five"} <= {row[1] for row in rows}
+    assert {"trained", "resumed", "ttt", "ttt_hedge_normalised", "hedge_five"} <= {row[1] for row in rows}
     for preset, stage, on_cpu, on_gpu in rows:  # activations are bfloat16 on a GPU
         assert float(on_gpu) == pytest.approx(float(on_cpu), abs=0.02), (preset, stage)
+
+
+@pytest.mark.slow
+def test_ranks_on_gpus_send_each_other_tensors_of_gpus(printed):
+    sent = {row[1]: row[2:] for row in printed if row[0] == "ranks"}
+    assert sent == {preset: ["all_gather", "all_reduce"] for preset in PRESETS}
 
 
 @pytest.mark.slow

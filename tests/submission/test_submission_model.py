@@ -197,3 +197,20 @@ def test_optimizers_carry_the_rates_of_the_configuration(model, small):
         "matrices": small.matrix_lr,
         "scalars": small.scalar_lr,
     }
+
+
+@pytest.mark.slow
+def test_the_whole_step_is_one_graph_for_torch_compile(small):
+    """Captured whole, with its backward pass; without code generation, which takes a compiler and a minute."""
+    torch.manual_seed(0)
+    model = GPT(small).train()
+    start_qat(model, small)
+    tokens = torch.randint(0, small.vocab_size, (2, small.train_seq_len + 1))
+    compiled = torch.compile(model, dynamic=False, fullgraph=True, backend="aot_eager")
+    gradients = []
+    for forward in (model, compiled):
+        model.zero_grad()
+        forward(tokens[:, :-1], tokens[:, 1:]).backward()
+        gradients.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    for plain, captured in zip(*gradients, strict=True):
+        assert torch.allclose(plain, captured, atol=1e-6)

@@ -156,6 +156,9 @@ def test_a_finished_run_is_not_trained_again(dataset, finished):
         ({"PRESET": "pr0"}, "preset pr0: expected one of"),
         ({"NUM_LAYERS": "x"}, "environment variable NUM_LAYERS: expected an integer"),
         ({"DATA_PATH": "/nowhere"}, "expected shards named fineweb_train_*.bin"),
+        ({"EVAL_SEQ_LEN": "65536", "TTT_CHUNK_TOKENS": "65536"}, "validation shards: expected more than 65536 tokens"),
+        ({"RANK": "1"}, "environment variable RANK: expected 0 to 0"),
+        ({"WORLD_SIZE": "two"}, "environment variable WORLD_SIZE: expected an integer"),
         (
             {"SIZE_LIMIT": "1000", "ITERATIONS": "1", "EVAL_STAGES": "roundtrip"},
             "code + artifact of at most 1000 bytes",
@@ -192,6 +195,37 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_artifact(dataset, tmp_path)
 
 
 @pytest.mark.slow
+def test_a_run_killed_while_it_evaluates_ends_with_the_same_scores(dataset, finished, tmp_path):
+    settings = {"EVAL_BATCH_SEQS": "8", "EVAL_STAGES": "roundtrip,sliding"}
+    process = start(dataset, tmp_path, wait=False, **settings)
+    for line in process.stdout:
+        if line.startswith("eval:sliding_window windows:"):  # the first of some ten such lines
+            process.kill()
+            break
+    process.communicate()
+    assert (tmp_path / "final_model.gpfa").exists()
+    assert not (tmp_path / "results.json").exists()
+    result = start(dataset, tmp_path, **settings)
+    assert result.returncode == 0, result.stderr
+    assert "resume:final_model.gpfa of this run is complete" in result.stdout
+    assert "train_loss" not in result.stdout
+    whole, again = (
+        {entry["stage"]: entry["score"] for entry in json.loads((out / "results.json").read_text())}
+        for out in (finished[0], tmp_path)
+    )
+    assert again["roundtrip"] == pytest.approx(whole["roundtrip"], abs=1e-6)
+    assert not list(tmp_path.glob("*.part"))
+
+
+@pytest.mark.slow
+def test_training_that_diverges_says_so_in_one_line(dataset, tmp_path):
+    result = start(dataset, tmp_path, TOKEN_LR="1e30", GRAD_CLIP_NORM="0")
+    assert result.returncode == 2
+    assert re.fullmatch(r"train_gpt\.py: training at step \d+: expected a finite loss .*, found nan\n", result.stderr)
+    assert not (tmp_path / "final_model.gpfa").exists()
+
+
+@pytest.mark.slow
 def test_a_checkpoint_of_other_settings_is_refused_with_the_reason(dataset, tmp_path):
     settings = {"ITERATIONS": "400", "TRAIN_LOG_EVERY": "1", "PHASE": "train"}
     process = start(dataset, tmp_path, wait=False, **settings)
@@ -204,3 +238,4 @@ def test_a_checkpoint_of_other_settings_is_refused_with_the_reason(dataset, tmp_
     assert result.returncode == 2
     assert "one with other settings" in result.stderr
     assert "RESUME=0 starts anew" in result.stderr
+    assert (tmp_path / "checkpoint.pt").exists()
