@@ -155,6 +155,8 @@ class Runner(StatementRunner):
         if relative == self.world.layers[0].name:
             return self.world.layers[0].text
         content = self.world.read(relative)
+        if content is not None:
+            self.world.opened.append((self.index, relative))
         return Unknown(f"the file {relative}, which is not there") if content is None else content
 
     def _run_path(self, name: str, args: list[Any], options: dict[str, Any], line: int) -> Any:

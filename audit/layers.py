@@ -59,6 +59,7 @@ class Unpacked:
     extra: tuple[int, ...] = ()  # layers that run beside ``text``
     files: tuple[tuple[str, str], ...] = ()
     unresolved: tuple[tuple[int, int, str], ...] = ()
+    opened: tuple[tuple[int, str], ...] = ()  # files beside the script that a layer read
     tree: ast.Module | None = None  # of ``text``, where it was parsed on the way
     trees: dict[int, ast.Module] = field(default_factory=dict, repr=False)  # of layers, where they were
 
@@ -105,6 +106,7 @@ class World:
     layers: list[Layer] = field(default_factory=list)
     trees: dict[int, ast.Module] = field(default_factory=dict)  # of the layers, by index
     unresolved: list[tuple[int, int, str]] = field(default_factory=list)
+    opened: list[tuple[int, str]] = field(default_factory=list)
     running: set[str] = field(default_factory=set)
 
 
@@ -150,8 +152,9 @@ def assemble(world: World, name: str) -> Unpacked:
     unresolved = tuple(dict.fromkeys(world.unresolved))
     kept = world.trees.get(parts[0]) if len(parts) == 1 else None
     extra = tuple(index for index in range(len(layers)) if index not in used)
+    opened = tuple(dict.fromkeys(world.opened))
     return Unpacked(
-        name, text, layers, tuple(spans), tuple(wrappers), extra, tuple(written), unresolved, kept, world.trees
+        name, text, layers, tuple(spans), tuple(wrappers), extra, tuple(written), unresolved, opened, kept, world.trees
     )
 
 

@@ -27,6 +27,7 @@ from audit.interpret.library.indexing import index_tensor
 from audit.interpret.library.surroundings import ENVIRONMENT, environment_variable
 from audit.interpret.library.tables import from_mapping, table_read
 from audit.interpret.models import is_model
+from audit.interpret.texts import text_of
 from audit.provenance import GRADIENT, PARAM, RANK, TOKEN, UNKNOWN, Value
 from audit.words import words
 
@@ -80,6 +81,8 @@ def attribute(interp: Interpreter, base: Value, name: str, node: ast.AST) -> Val
     if isinstance(thing, Layer):
         bits = base.bits | (PARAM | thing.owner.root().weights if thing.owner is not None else 0)
         return Value(bits, thing=Method(base, name), loops=base.loops, trail=base.trail)
+    if name == "st_size":
+        interp.emit("sized", node, base, text=text_of(base) or "")
     return library_attribute(base, name)
 
 

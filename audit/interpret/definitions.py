@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from audit.interpret.heap import Class, External, Frame, Function
+from audit.interpret.heap import Class, External, Frame, Function, ModuleThing
 from audit.interpret.texts import setting
 from audit.provenance import UNKNOWN, Value
 
@@ -59,12 +59,18 @@ def do_class(interp: Interpreter, node: ast.ClassDef) -> None:
     interp.frame.variables[node.name] = Value(thing=thing)
 
 
+def load_module(interp: Interpreter, local: ModuleThing, name: str, node: ast.AST) -> None:
+    """Run a module of the submission's own, and note that its file is needed."""
+    interp.emit("code", node, Value(), text=local.module.file)
+    interp.run_module(local, name)
+
+
 def do_import(interp: Interpreter, node: ast.Import) -> None:
     for alias in node.names:
         name = alias.name if alias.asname else alias.name.split(".")[0]
         local = interp.modules.get(alias.name)
         if local is not None:
-            interp.run_module(local, alias.name)
+            load_module(interp, local, alias.name, node)
             interp.frame.variables[alias.asname or name] = Value(thing=local)
         else:
             interp.frame.variables[alias.asname or name] = Value(thing=External(name))
@@ -74,14 +80,14 @@ def do_import_from(interp: Interpreter, node: ast.ImportFrom) -> None:
     source = node.module or ""
     local = interp.modules.get(source) or (interp.modules.get(source.rsplit(".", 1)[-1]) if node.level else None)
     if local is not None:
-        interp.run_module(local, source)
+        load_module(interp, local, source, node)
     for alias in node.names:
         if local is None:
             nested = interp.modules.get(f"{source}.{alias.name}") or (
                 interp.modules.get(alias.name) if node.level else None
             )
             if nested is not None:
-                interp.run_module(nested, alias.name)
+                load_module(interp, nested, alias.name, node)
                 interp.frame.variables[alias.asname or alias.name] = Value(thing=nested)
                 continue
             interp.frame.variables[alias.asname or alias.name] = Value(thing=External(f"{source}.{alias.name}"))

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from audit.interpret.containers import combine_sequences
 from audit.interpret.folding import fold_binary, fold_compare, fold_unary, truth
-from audit.interpret.heap import External, Sequence
-from audit.interpret.texts import joined_bits
+from audit.interpret.heap import External, Sequence, Template
+from audit.interpret.texts import joined_bits, text_of
 from audit.provenance import (
     ARTIFACT,
     AT_TARGET,
@@ -108,9 +108,12 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
             bits |= SCALED | interp.emit("scale", node, Value(bits, trail=left.trail or right.trail), factor=number)
     elif isinstance(op, ast.MatMult):
         bits &= ~(FULL | TOKEN)
+    joined = None
+    if isinstance(op, ast.Div) and isinstance(right.const, str):  # of a path: what comes before may be unknown
+        joined = Template(f"{text_of(left) or chr(0)}/{right.const}")
     loops = left.loops | right.loops
     trail = left.trail if right.trail is None or (left.trail is not None and left.bits >= right.bits) else right.trail
-    return Value(bits, UNKNOWN, None, None, position, loops, trail)
+    return Value(bits, UNKNOWN, joined, None, position, loops, trail)
 
 
 def mixed_tokens(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, right: Value, bits: int) -> int:

@@ -11,6 +11,7 @@ from audit.provenance import BYTES, TRAIN, VAL, Value
 
 VAL_FILE = re.compile(r"(^|[^a-z])val(id|idation)?([^a-z]|$)", re.I)
 TRAIN_FILE = re.compile(r"(^|[^a-z])train(ing)?([^a-z]|$)", re.I)
+CODE_FILE = re.compile(r"\.(?:py|pyx|c|cc|cpp|cxx|cu|cuh|h|hpp|so|rs|ptx|cubin|dll|dylib)$", re.I)
 DATA_FILE = re.compile(r"\*|\.bin\b|\.npy\b|\.npz\b|\.pt\b|\.jsonl\b|\.parquet\b|\.u16\b|\.tokens\b", re.I)
 
 
@@ -45,6 +46,11 @@ def text_of(value: Value) -> str | None:
     if isinstance(value.const, str):
         return value.const
     return value.thing.text if isinstance(value.thing, Template) else None
+
+
+def names_code(value: Value) -> bool:
+    """Say whether a value is the path of a file of code."""
+    return CODE_FILE.search(text_of(value) or "") is not None
 
 
 def texts_in(value: Value) -> list[str]:

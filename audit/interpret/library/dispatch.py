@@ -24,7 +24,7 @@ from audit.interpret.heap import (
 )
 from audit.interpret.library import arithmetic, files, networks, probabilities, python, surroundings, tables, training
 from audit.interpret.library.container_methods import mapping_method, sequence_method
-from audit.interpret.library.files import buffer_method, note, path_method, read_bits
+from audit.interpret.library.files import buffer_method, code_found, note, path_method, read_bits, read_code
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.library.networks import TEXT_OF_TOKENIZER, model_method, tokenizer_method
 from audit.interpret.library.surroundings import parser_method
@@ -157,11 +157,17 @@ def call_method(
     if name in ("glob", "rglob", "joinpath", "with_suffix", "with_name") or (
         name in ("resolve", "expanduser", "absolute") and not receiver.bits & MODEL
     ):
-        return path_method(receiver, name, given)
+        path = path_method(receiver, name, given)
+        return path.but(bits=path.bits | code_found(interp, given, node)) if "glob" in name else path
     if name in ("read_bytes", "read_text", "read"):
-        interp.emit("open", node, receiver, text=text_of(receiver) or "", mode="r", own=isinstance(thing, External))
-        return Value(read_bits(interp, receiver.bits) | interp.notes.get(text_of(receiver) or "", 0))
+        text = text_of(receiver) or ""
+        opened = interp.emit("open", node, receiver, text=text, mode="r", own=isinstance(thing, External))
+        bits = read_bits(interp, receiver.bits) | read_code(interp, receiver, opened)
+        return Value(bits | interp.notes.get(text, 0))
+    if name == "stat" and not isinstance(thing, Instance):
+        return receiver  # its ``st_size`` is the file's
     if name in ("write_bytes", "write_text"):
+        interp.emit("open", node, receiver, text=text_of(receiver) or "", mode="w")
         written = union(given).bits
         interp.disk |= written & EVENTS
         note(interp, receiver, written)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from audit.interpret.containers import deep_bits, union
 from audit.interpret.heap import Array, Buffer, External, Instance, Template, constant
 from audit.interpret.library.invocation import Handler, Invocation
-from audit.interpret.texts import joined_bits, text_of
+from audit.interpret.texts import joined_bits, names_code, text_of
 from audit.provenance import ARTIFACT, BYTES, EVENTS, MODEL, NLL, NOTHING, PARAM, TOKEN, TRAIN, UNKNOWN, VAL, Value
 
 if TYPE_CHECKING:
@@ -19,12 +19,31 @@ def _open(interp: Interpreter, call: Invocation) -> Value:
     path = call.given[0] if call.given else call.named.get("file", Value())
     mode = call.given[1] if len(call.given) > 1 else call.named.get("mode", constant("r"))
     writes = isinstance(mode.const, str) and any(c in mode.const for c in "wax")
-    interp.emit(
+    opened = interp.emit(
         "open", call.node, path, text=text_of(path) or "", mode=mode.const if isinstance(mode.const, str) else "?"
     )
     thing = Buffer(path, not writes)
     thing.bits = 0 if writes else path.bits & (VAL | TRAIN | BYTES) | interp.notes.get(text_of(path) or "", 0)
+    if not writes:
+        thing.bits |= read_code(interp, path, opened)
     return Value(thing.bits, thing=thing)
+
+
+def read_code(interp: Interpreter, path: Value, opened: int) -> int:
+    """Return the bit by which what is read from a file of code is known again, when it is executed or measured."""
+    if not names_code(path):
+        return path.bits & interp.source_bits
+    interp.source_bits |= opened
+    return opened
+
+
+def _getsize(interp: Interpreter, call: Invocation) -> None:
+    if call.given:
+        interp.emit("sized", call.node, call.given[0], text=text_of(call.given[0]) or "")
+
+
+def _stat(interp: Interpreter, call: Invocation) -> Value | None:
+    return call.given[0] if call.given else None
 
 
 def _path(interp: Interpreter, call: Invocation) -> Value:
@@ -42,8 +61,22 @@ def _path(interp: Interpreter, call: Invocation) -> Value:
     )
 
 
+def _text(interp: Interpreter, call: Invocation) -> Value | None:
+    """``str(path)``: what is known of the path's text."""
+    return call.given[0] if call.given and isinstance(call.given[0].thing, Template) else None
+
+
 def _glob(interp: Interpreter, call: Invocation) -> Value:
-    return Value(union(call.given).bits & (VAL | TRAIN | BYTES))
+    found = union(call.given).bits & (VAL | TRAIN | BYTES)
+    return Value(found | code_found(interp, call.given, call.node))
+
+
+def code_found(interp: Interpreter, given: list[Value], node: ast.AST) -> int:
+    """``root.rglob("*.py")``: return the bit of the files of code that a pattern finds, if it finds any."""
+    pattern = given[0] if given else Value()
+    if not names_code(pattern):
+        return 0
+    return read_code(interp, pattern, interp.emit("open", node, pattern, text=text_of(pattern) or "", mode="r"))
 
 
 def path_method(receiver: Value, name: str, given: list[Value]) -> Value:
@@ -57,7 +90,13 @@ def path_method(receiver: Value, name: str, given: list[Value]) -> Value:
         return Value(joined_bits(bits, text), text if name == "joinpath" else UNKNOWN)
     for part in texts:
         bits = joined_bits(bits, part) if part else bits
-    return Value(bits)
+    last = texts[-1] if given and name in ("joinpath", "with_name") else None
+    return Value(bits, thing=Template(f"\0/{last}") if last else None)
+
+
+def _named_beside(interp: Interpreter, call: Invocation) -> Value:
+    """``Path(__file__).with_name(...)`` and ``.joinpath(...)``: a file beside the script."""
+    return path_method(Value(), call.name, call.given)
 
 
 def read_bits(interp: Interpreter, bits: int) -> int:
@@ -131,8 +170,16 @@ def _buffer(interp: Interpreter, call: Invocation) -> Value:
 FUNCTIONS: dict[str, Handler] = {
     "builtins.open": _open,
     "io.open": _open,
+    "builtins.str": _text,
+    "os.fspath": _text,
+    "with_name": _named_beside,
+    "joinpath": _named_beside,
+    "os.path.getsize": _getsize,
+    "os.stat": _stat,
     "glob.glob": _glob,
     "glob.iglob": _glob,
+    "glob": _glob,
+    "rglob": _glob,
     "pathlib.Path": _path,
     "pathlib.PurePath": _path,
     "os.path.join": _path,

@@ -6,7 +6,8 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import append_anywhere, union
-from audit.interpret.heap import External, Instance, Mapping, Parser, Sequence, constant
+from audit.interpret.definitions import load_module
+from audit.interpret.heap import External, Instance, Mapping, ModuleThing, Parser, Sequence, constant
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.texts import setting, text_bits, text_of, texts_in
 from audit.provenance import CLOCK, NOTHING, RANK, UNKNOWN, Value
@@ -85,15 +86,42 @@ def _world(interp: Interpreter, call: Invocation) -> Value:
     return constant(int(text)) if text.isdigit() else constant(8)
 
 
+def _native(interp: Interpreter, call: Invocation) -> Value:
+    """``ctypes.CDLL(path)``, ``cpp_extension.load(sources=[...])``: native code is loaded from files."""
+    given = [*call.given, *call.named.values()]
+    interp.emit("native", call.node, union(given), text=" ".join(t for v in given for t in texts_in(v))[:300])
+    return Value()
+
+
 def _import_module(interp: Interpreter, call: Invocation) -> Value:
     name = call.given[0].const if call.given else UNKNOWN
     if isinstance(name, str):
         local = interp.modules.get(name)
         if local is not None:
-            interp.run_module(local, name)
+            load_module(interp, local, name, call.node)
             return Value(thing=local)
         return Value(thing=External(name))
     return Value()
+
+
+def _spec_of_file(interp: Interpreter, call: Invocation) -> Value:
+    """``spec_from_file_location(name, path)``: the module of that file, as its loader is to run it."""
+    path = call.given[1] if len(call.given) > 1 else call.named.get("location", call.named.get("path", Value()))
+    local = _module_at(interp, path)
+    if local is None:
+        return Value()
+    load_module(interp, local, local.module.file, call.node)
+    return Value(thing=local)
+
+
+def _module_at(interp: Interpreter, path: Value) -> ModuleThing | None:
+    """Return the module of the submission's own that a path names."""
+    name = (text_of(path) or "").replace("\0", "/").rsplit("/", 1)[-1]
+    return interp.modules.get(name.removesuffix(".py")) if name.endswith(".py") else None
+
+
+def _module_of_spec(interp: Interpreter, call: Invocation) -> Value:
+    return call.given[0] if call.given else Value()
 
 
 def _run_path(interp: Interpreter, call: Invocation) -> Value:
@@ -103,7 +131,7 @@ def _run_path(interp: Interpreter, call: Invocation) -> Value:
         name = text.rsplit("/", 1)[-1].rsplit("\0", 1)[-1].removesuffix(".py")
         local = interp.modules.get(name)
         if local is not None:
-            interp.run_module(local, "__main__")
+            load_module(interp, local, "__main__", call.node)
     return Value()
 
 
@@ -177,6 +205,9 @@ FUNCTIONS: dict[str, Handler] = {
     "builtins.eval": _exec,
     "types.ModuleType": _module_type,
     "import_module": _import_module,
+    "spec_from_file_location": _spec_of_file,
+    "SourceFileLoader": _spec_of_file,
+    "module_from_spec": _module_of_spec,
     "run_path": _run_path,
     "run_module": _run_path,
     "time.time": _clock,
@@ -211,4 +242,10 @@ FUNCTIONS: dict[str, Handler] = {
     "os.execvp": _exec_process,
     "os.execvpe": _exec_process,
     "load_inline": _network,
+    "CDLL": _native,
+    "PyDLL": _native,
+    "LoadLibrary": _native,
+    "load_library": _native,
+    "torch.utils.cpp_extension.load": _native,
+    "cpp_extension.load": _native,
 }

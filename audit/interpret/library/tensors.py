@@ -82,6 +82,8 @@ def of_tensors(interp: Interpreter, call: Invocation) -> Value | None:
     if name in SIZES and call.given:
         return Value(call.given[0].bits & RANK, loops=call.given[0].loops)
     if name == "len" and call.given:
+        if call.given[0].bits & interp.source_bits:
+            interp.emit("sized", call.node, call.given[0])
         return Value(call.given[0].bits & (RANK | TEXT | BYTES), loops=call.given[0].loops)
     if name in ALLOCATIONS:
         return allocate(interp, call)
