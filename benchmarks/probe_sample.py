@@ -13,7 +13,7 @@ from pathlib import Path
 
 from audit.probe.launch import PROBE_LIMITS, Launch
 from audit.probe.probe import probe_path
-from audit.probe.runs import published_among, published_stage
+from audit.probe.runs import published_among, published_stages
 from reproduce.errors import InputError
 from reproduce.folder import find_submissions, open_folder
 
@@ -46,7 +46,7 @@ def run(path: Path) -> dict[str, object]:
         tail = log.read_text()[-2000:] if log.exists() else ""
     first = result.runs[0]
     stages = [str(figure["stage"]).removesuffix("_exact") for figure in first["figures"]]  # type: ignore[attr-defined]
-    published = published_stage(open_folder(path, strict=False))
+    published = published_stages(open_folder(path, strict=False))
     reached = published_among(published, stages)
     ended = bool(stages) and not first["failure"]
     return {
@@ -56,7 +56,7 @@ def run(path: Path) -> dict[str, object]:
         "reasons": result.reasons,
         "failure": first["failure"] or ("" if reached else "published stage not reached"),
         "changed": first["changed"],
-        "published": published,
+        "published": " or ".join(published),
         "stages": stages,
         "cpu_seconds": float(str(first["cpu_seconds"])) + float(str(first["tried_cpu_seconds"])),
         "seconds": result.seconds,

@@ -17,6 +17,7 @@ _VARIABLE = re.compile(rf"\$(?:\{{({_NAME})(?:(:?[-=])([^}}]*))?\}}|({_NAME}))")
 _FOR = re.compile(rf"\s*for\s+({_NAME})\s+in\s+(.+?)\s*(?:;|\bdo\b|$)")
 _POWERSHELL = re.compile(rf"\s*\$env:({_NAME})\s*=\s*(.+?)\s*;?\s*$", re.I)
 _PLACEHOLDER = re.compile(r"(?<=\w)=<[^<>\s]*>")  # SEED=<seed>: the shell would read a redirection
+_DESCRIPTOR = re.compile(r"(?<=\s)(?:[0-9]>&\s*[0-9]|[0-9](?=>))")  # 2>&1; the 2 of 2>file
 _FENCE = re.compile(r"^\s{0,3}(?:>\s*)?(`{3,}|~{3,})\s*([\w+-]*)")
 _HEADING = re.compile(r"^\s{0,3}#{1,6}\s+(.*)")
 _INLINE = re.compile(r"`([^`\n]*\.py[^`\n]*)`")
@@ -192,6 +193,7 @@ def _logical(lines: list[tuple[int, str]]) -> Iterator[tuple[list[tuple[int, str
 
 def _words(line: str) -> list[str]:
     """Shell words with operators apart; a line that is not shell falls back to spaces."""
+    line = _DESCRIPTOR.sub("", line)
     try:
         lexer = shlex.shlex(line, posix=True, punctuation_chars="|&;<>()")
         lexer.whitespace_split, lexer.commenters = True, "#"

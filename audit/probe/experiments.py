@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -69,13 +69,24 @@ class Stage:
     decimals: int
     explained: Explained | None
     process: int = 0  # of those that the trainer started or became, the one that scored it
+    in_bits: bool = False  # printed in bits per byte alone: the loss is made from it
 
 
-def stages(metrics: Sequence[Metric], recordings: Sequence[Recording], targets: int) -> tuple[Stage, ...]:
-    """Every figure of a log that has a loss, each once: of lines that differ only in digits printed, the longest."""
+def stages(
+    metrics: Sequence[Metric], recordings: Sequence[Recording], targets: int, counts: np.ndarray | None = None
+) -> tuple[Stage, ...]:
+    """Every figure of a log that has a loss, each once: of lines that differ only in digits printed, the longest.
+
+    With the bytes of the targets, (targets,) ``counts``, also what is printed in bits per byte alone, if no other line
+    gives its stage in nats: with the mean of the losses behind it, or, where they were not seen, what it comes to if
+    every target was counted once.
+    """
     found: dict[tuple[str, float], Stage] = {}
+    told = {metric.stage.removesuffix("_exact") for metric in metrics if metric.val_loss is not None}
     for metric in metrics:
         if metric.val_loss is None or not math.isfinite(metric.val_loss):
+            if counts is not None and metric.stage.removesuffix("_exact") not in told:
+                _in_bits(metric, recordings, targets, counts, found)
             continue
         decimals = _decimals(metric.val_loss)
         name = metric.stage.removesuffix("_exact")
@@ -89,6 +100,27 @@ def stages(metrics: Sequence[Metric], recordings: Sequence[Recording], targets: 
                 found[key] = Stage(metric, decimals, explained, process)
                 break
     return tuple(found.values())
+
+
+def _in_bits(
+    metric: Metric, recordings: Sequence[Recording], targets: int, counts: np.ndarray,
+    found: dict[tuple[str, float], Stage],
+) -> None:  # fmt: skip
+    bpb = metric.val_bpb
+    if bpb is None or not math.isfinite(bpb) or bpb <= 0:
+        return
+    key = (metric.stage.removesuffix("_exact"), round(bpb, 3))
+    if key in found and (found[key].metric.digits >= metric.digits):
+        return
+    digits = metric.digits or _decimals(bpb)
+    loss = bpb * math.log(2) * float(counts.mean())
+    found[key] = Stage(replace(metric, val_loss=loss), digits, None, in_bits=True)
+    for process in reversed(range(len(recordings))):
+        explained = recordings[process].explain_bits(bpb, digits, targets, counts)
+        if explained is not None:
+            mean = float(explained.losses.mean())
+            found[key] = Stage(replace(metric, val_loss=mean), 8, explained, process, in_bits=True)
+            return
 
 
 def _decimals(value: float) -> int:
@@ -109,6 +141,8 @@ def check_floor(stage: Stage, stream: Stream) -> Experiment:
     else:
         limit, known = prefix_floor(prices, DOUBTFUL_TAIL), "the stream, a dropped or doubled tail allowed for"
     rounding = 0.5 * 10.0**-stage.decimals
+    if stage.in_bits and explained is None:  # its bytes per token are those of the stream, but for the doubtful tail
+        rounding += loss * 2 * DOUBTFUL_TAIL / len(prices)
     breach = loss + rounding < limit.bound
     return Experiment(
         "floor", stage.metric.stage, Status.BREACH if breach else Status.HOLDS,
@@ -223,7 +257,7 @@ def check_bytes(stage: Stage, stream: Stream, counts: np.ndarray) -> Experiment:
     """Bits per byte must follow from the loss and the known bytes of the tokens, (n,) ``counts`` for the targets."""
     metric, explained = stage.metric, stage.explained
     implied = implied_bytes(metric.val_loss, metric.val_bpb) if metric.val_loss and metric.val_bpb else None
-    if implied is None:
+    if implied is None or (stage.in_bits and explained is None):
         return _unchecked("bytes", stage, stream, "no loss and bits per byte are reported together")
     exact = explained is not None and bool((explained.positions > 0).all())
     expected = float(counts[explained.positions - 1].mean() if exact and explained is not None else counts.mean())

@@ -35,7 +35,7 @@ from audit.probe.runs import (
     pairs,
     planned,
     published_among,
-    published_stage,
+    published_stages,
 )
 from audit.probe.sweep import sweep
 from audit.probe.tokenizer import byte_counts
@@ -101,7 +101,7 @@ def probe_path(
             experiments, lambda first: quick and judge(first, _experiments({"first": first}))[0] == "breach"
         )
         found = (*_experiments(runs), *((sweep(makes),) if "sweep" in experiments else ()))
-    verdict, reasons = judge(runs["first"], found, published_stage(folder))
+    verdict, reasons = judge(runs["first"], found, published_stages(folder))
     chosen = "" if set(experiments) == set(EXPERIMENTS) else f" --experiments {','.join(experiments)}"
     chosen += "".join(f" --extra-env {name}={value}" for name, value in plan.extra.items())
     command = f"golfproof probe {path} --seed {seed}{'' if source == SOURCE else f' --source {source}'}{chosen}"
@@ -156,15 +156,19 @@ def _missing(first: Run, isolated: Run) -> str:
     return f"without the figures {', '.join(lacking)}" if lacking else ""
 
 
-def judge(first: Run, experiments: Sequence[Experiment], published: str | None = None) -> tuple[str, tuple[str, ...]]:
-    """The verdict and its reasons, the strongest first; ``published`` is the stage that the score is of."""
+def judge(
+    first: Run, experiments: Sequence[Experiment], published: Collection[str] = ()
+) -> tuple[str, tuple[str, ...]]:
+    """The verdict and its reasons, the strongest first; ``published`` are the stages that the score may be of."""
     breaches = [e for e in experiments if e.status is Status.BREACH and not e.stage.startswith("step")]
     if breaches:
         return "breach", tuple(f"{e.name} ({e.stage}, {e.source}): {e.message}" for e in breaches)
     if not first.stages or first.failure:
         return "review", (f"it could not be run to a figure here: {first.failure}",)
     if not published_among(published, names(first)):
-        return "review", (f"the stage whose figure was published, {published}, was not reached at toy size",)
+        return "review", (
+            f"the stage whose figure was published, {' or '.join(published)}, was not reached at toy size",
+        )
     headline = headline_stage(first)
     last = headline.metric.stage.removesuffix("_exact") if headline is not None else ""
     unseen = [

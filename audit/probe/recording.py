@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _LOSS = re.compile(r"(?:val_)?loss[\"']?\s*[:=]\s*([0-9]+\.[0-9]+)")
+_FIGURE = re.compile(r"(?:loss|bpb)[\"']?\s*[:=]\s*[0-9]+\.[0-9]+")
 _POSITIONED = ("cross_entropy", "nll_loss", "gather", "take_along_dim")
 
 
@@ -90,6 +91,39 @@ class Recording:
                 )
                 site = self.sites.index(best.site)
                 return replace(best, began=int(self.events[inside[self.events[inside, 1] == site][0], 0]))
+        return None
+
+    def explain_bits(self, bpb: float, decimals: int, targets: int, counts: np.ndarray) -> Explained | None:
+        """The vector behind a figure printed in bits per byte alone; (targets,) ``counts`` are the targets' bytes.
+
+        The nearest to the line that prints it: a vector whose places are known and whose losses come to the figure over
+        the bytes of those places.
+        """
+        import math
+
+        import numpy as np
+
+        wanted = f"{bpb:.{decimals}f}"
+        ends = [moment for moment, text in self.marks if wanted in text] or [1 << 62]
+        told = [moment for moment, text in self.marks if _FIGURE.search(text)]
+        tolerance = 0.51 * 10.0**-decimals + 2e-6 * bpb
+        for end in dict.fromkeys(ends):
+            for start in dict.fromkeys((*(m for m in reversed(told) if m < end), -1)):
+                inside = np.nonzero((self.events[:, 0] >= start) & (self.events[:, 0] < end))[0]
+                for site in np.unique(self.events[inside, 1]):
+                    chosen = inside[self.events[inside, 1] == site]
+                    vector = np.concatenate([self.values[a:b] for a, b in self.events[chosen, 2:]])
+                    for count in {len(vector), targets}:
+                        mean = vector[-count:].mean() if targets // 8 <= count <= len(vector) else math.inf
+                        if abs(mean / (math.log(2) * counts.mean()) - bpb) > 0.02 * bpb:
+                            continue
+                        placed = self._placed(int(site), chosen, vector, count, targets)
+                        if not (placed.positions > 0).any() or (placed.exact and (placed.positions <= 0).any()):
+                            continue
+                        known = np.where(placed.positions > 0, placed.positions, targets)
+                        bits = placed.losses.sum() / (math.log(2) * counts[known - 1].sum())
+                        if abs(bits - bpb) <= tolerance:
+                            return replace(placed, began=int(self.events[chosen[0], 0]))
         return None
 
     def _spans(self, val_loss: float, decimals: int) -> Iterator[tuple[int, int]]:

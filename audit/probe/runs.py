@@ -13,8 +13,8 @@ from audit.probe.isolation import beginning
 from audit.probe.launch import TRAIN_TOKENS, VALIDATION_TOKENS, Launch, Ran, launch, write_data
 from audit.probe.noise import Part, Source, Stream, flip_tail
 from audit.probe.recording import Recording, read_recording
-from audit.probe.shrink import Toy
-from audit.probe.tokenizer import SMALLEST
+from audit.probe.shrink import STRIDE, Toy
+from audit.probe.tokenizer import SMALLEST, byte_counts
 from audit.settings import resolve
 from audit.source import read_sources
 from reproduce.errors import InputError
@@ -26,9 +26,17 @@ FLIP_AT = VALIDATION_TOKENS // 2 + 37  # inside a stride, a sequence and a chunk
 SOURCE = "spike"
 EXPERIMENTS = ("floor", "causality", "isolation")  # they decide which runs are made; most need none of their own
 CHOICES = (*EXPERIMENTS, "sweep")
-# No other size or start helps against these.
-HOPELESS = ("ModuleNotFoundError", "FileNotFoundError", "SyntaxError", "CannotRun")
+OUT_OF_MEMORY = "can't allocate memory"
+OFF = ("0", "false", "off", "no")
+MAX_SWITCHES = 3  # that are tried, one at a time, for a stage that was not reached
+HOPELESS = (  # no other size or start helps against these
+    "ModuleNotFoundError",
+    "FileNotFoundError",
+    "SyntaxError",
+    "CannotRun",
+)
 PATHS = {"DATA_PATH", "DATA_DIR", "TOKENIZER_PATH", "OUT_DIR", "OUTPUT_DIR", "ARTIFACT_DIR", "PATH", "PYTHONPATH"}
+_VARIABLE = re.compile(r"\$\{?(\w+)\}?")  # of the shell, which the run command leaves open
 QUICK_FAILURE_SECONDS = 60.0  # of CPU time: as long as failed runs took no more, another way is tried
 
 
@@ -93,7 +101,9 @@ def submitted(folder: SubmissionFolder) -> tuple[dict[str, str], tuple[str, ...]
     }  # fmt: skip
     default = settings.configuration.variables.get("VOCAB_SIZE", (None,))[0]
     size = environment.get("VOCAB_SIZE", str(default)).strip("'\"").replace("_", "")
-    return environment, settings.arguments, int(size) if size.isdigit() else None
+    arguments = tuple(_VARIABLE.sub(lambda name: "1337" if "seed" in name[1].lower() else "probe", a)
+                      for a in settings.arguments)  # fmt: skip
+    return environment, arguments, int(size) if size.isdigit() else None
 
 
 def streams(seed: int, vocabulary: int, source: str = SOURCE) -> tuple[Stream, Stream]:
@@ -143,29 +153,38 @@ class Runs:
 
     def first(self) -> Run:
         """The first run; where it fails early, the best of other ways to run it, which the later runs then take."""
-        published = published_stage(self.folder)
+        published = published_stages(self.folder)
         run = self.run("first", self.stream())
         if reached(run, published):
             return run
         best, plan, spent = run, self.plan, run.ran.result.cpu_seconds
-        for changed, other in self.ways(run):
-            if not run.failure or run.ran.result.ended_by or spent > QUICK_FAILURE_SECONDS:
+        for changed, other in self.ways(run, published):
+            if spent > QUICK_FAILURE_SECONDS:
                 break
-            if run.failure.startswith(HOPELESS):
-                break
-            self.tell(f"it failed ({run.failure[:80]}): trying {changed}")
+            self.tell(f"it failed ({run.failure[:80] or 'published stage not reached'}): trying {changed}")
             self.plan = other
             again = replace(self.run("first", self.stream()), changed=changed, tried_cpu_seconds=spent)
             spent += again.ran.result.cpu_seconds
             if reached(again, published):
                 return again
-            if len(again.stages) > len(best.stages):
+            if (not again.failure, len(again.stages)) > (not best.failure, len(best.stages)):
                 best, plan = again, other
         self.plan = plan
         return replace(best, tried_cpu_seconds=spent - best.ran.result.cpu_seconds)
 
-    def ways(self, run: Run) -> Iterator[tuple[str, Launch]]:
-        """Other ways to run what failed."""
+    def ways(self, run: Run, published: Collection[str]) -> Iterator[tuple[str, Launch]]:
+        """Other ways to run what failed, or what ended without the published stage."""
+        if not run.failure:
+            yield from self._to_the_stage(run, published)
+            return
+        if run.failure.startswith(HOPELESS):
+            return
+        small = replace(self.plan, toy=replace(self.plan.toy, constants=True))
+        too_large = run.ran.result.ended_by == "memory" or OUT_OF_MEMORY in run.failure
+        if too_large:
+            yield "sizes of its code made small", small
+        if run.ran.result.ended_by:
+            return
         asked = [tape.asked["VOCAB_SIZE"][1] for tape in run.recordings if "VOCAB_SIZE" in tape.asked]
         plan = self.plan
         if asked and asked[-1] and asked[-1].isdigit():
@@ -175,8 +194,26 @@ class Runs:
                 yield f"its own vocabulary of {asked[-1]}", plan
         if plan.toy.widths:
             yield "its own widths", replace(plan, toy=replace(plan.toy, widths=False, steps=min(plan.toy.steps, 4)))
+        if not too_large:
+            yield "sizes of its code made small", small
+            yield "nothing of its code made small", replace(plan, toy=replace(plan.toy, fixed=False))
         if plan.ranks:
             yield "a start without torchrun", replace(plan, ranks=False)
+
+    def _to_the_stage(self, run: Run, published: Collection[str]) -> Iterator[tuple[str, Launch]]:
+        """Settings under which the published stage, which the folder's logs show to have run, may run."""
+        missing = set[str]().union(*map(_words, published)) - set[str]().union(*map(_words, names(run)))
+        asked = {name: values[0] for tape in run.recordings for name, values in tape.asked.items()}
+        off = [
+            name for name, value in sorted(asked.items())
+            if (value or "").strip("'\"").lower() in OFF and missing & set(name.lower().split("_"))
+        ]  # fmt: skip
+        for name in off[:MAX_SWITCHES]:
+            plan = replace(self.plan, environment={**self.plan.environment, name: "1"})
+            yield f"{name}=1, for its logs show the stage {', '.join(sorted(published))}", plan
+        if any(name.endswith("STRIDE") and tape.asked[name][1] == str(STRIDE) != tape.asked[name][0]
+               for tape in run.recordings for name in tape.asked):  # fmt: skip
+            yield f"a stride of {STRIDE // 2}", replace(self.plan, toy=replace(self.plan.toy, stride=STRIDE // 2))
 
     def stream(self) -> Stream:
         return streams(self.plan.seed, self.plan.toy.vocabulary, self.source)[0]
@@ -203,18 +240,20 @@ def _run(
         with suppress(InputError):
             recordings.append(read_recording(path))
     metrics = log.metrics if log is not None else ()
-    found = stages(metrics, recordings, len(stream.tokens) - 1)
+    counts = byte_counts(stream.tokens, plan.toy.vocabulary)
+    found = stages(metrics, recordings, len(stream.tokens) - 1, counts)
     return Run(name, stream, ran, log, tuple(recordings), found, parts)
 
 
-def reached(run: Run, published: str | None) -> bool:
+def reached(run: Run, published: Collection[str]) -> bool:
     return bool(run.stages) and not run.failure and published_among(published, names(run))
 
 
-def published_among(published: str | None, stages: Collection[str]) -> bool:
-    """Whether a run reached the published stage, by its words without those of the number format and the packer, in
-    which a log and the code that is shipped with it often differ; yes where no stage is known to be published."""
-    return published is None or _words(published) in [_words(stage) for stage in stages]
+def published_among(published: Collection[str], stages: Collection[str]) -> bool:
+    """Whether a run reached one of the published stages, by its words without those of the number format and the
+    packer, in which a log and the code shipped with it often differ; yes where none is known to be published."""
+    reached = [_words(stage) for stage in stages]
+    return not published or any(_words(stage) in reached for stage in published)
 
 
 _PACKING = re.compile(r"^(final|exact|quantized|int\d+|fp\d+|mixed|zlib|zstd\w*|lzma|brotli\w*|\d+|per|group)$")
@@ -222,7 +261,8 @@ _PACKING = re.compile(r"^(final|exact|quantized|int\d+|fp\d+|mixed|zlib|zstd\w*|
 
 def _words(stage: str) -> frozenset[str]:
     words = frozenset(re.split(r"[^a-z0-9]+", stage.lower())) - {""}
-    return frozenset(word for word in words if not _PACKING.match(word)) or words
+    kept = frozenset(word for word in words if not _PACKING.match(word)) or words
+    return frozenset(re.sub(r"\d+", "#", word) for word in kept)  # slot32steps is slot8steps at toy size
 
 
 def names(run: Run) -> set[str]:
@@ -255,13 +295,15 @@ def counterpart(stage: Stage, first: Run, other: Run | None) -> Stage | None:
     return theirs[index] if index < len(theirs) else None
 
 
-def published_stage(folder: SubmissionFolder) -> str | None:
-    """The stage (without ``_exact``) whose figure the submission's own logs give as the result, if any."""
+def published_stages(folder: SubmissionFolder) -> tuple[str, ...]:
+    """The stages (without ``_exact``) whose figures the submission's own logs give as the result, one a seed at most;
+    seeds that were run with different texts of the trainer may name them differently."""
+    found: dict[str, None] = {}
     for path in folder.logs:
         try:
             headline = read_log(path).headline
         except InputError:
             continue
         if headline is not None and not headline.stage.startswith("step"):  # a log that was cut while training
-            return headline.stage.removesuffix("_exact")
-    return None
+            found[headline.stage.removesuffix("_exact")] = None
+    return tuple(found)

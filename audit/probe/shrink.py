@@ -24,13 +24,18 @@ AVERAGE_DECAY = (
 class Toy:
     """How large a probe run is; ``steps`` of training, ``hash_buckets`` of every n-gram table that can be set.
 
-    Without ``widths`` the network keeps the submission's own: slower, for code that fixes some of them.
+    Without ``widths`` the network keeps the submission's own: slower, for code that fixes some of them. With
+    ``constants`` the sizes that stand in the code itself are made small, too (audit/probe/child/constants.py);
+    without ``fixed`` not even those of ``fixed_value``.
     """
 
     steps: int = STEPS
     vocabulary: int = VOCABULARY
     hash_buckets: int = 4096
     widths: bool = True
+    stride: int = STRIDE
+    constants: bool = False
+    fixed: bool = True
 
 
 def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
@@ -41,7 +46,7 @@ def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
     """
     text = (default or "").strip().strip("'\"").replace("_", "")
     if re.fullmatch(_AVERAGES, name):
-        return str(AVERAGE_DECAY) if _real(text) > AVERAGE_DECAY else None
+        return average_value(text)
     number = _number(text)
     for pattern, value in _RULES:
         if re.fullmatch(pattern, name):
@@ -54,6 +59,26 @@ def toy_value(name: str, default: str | None, toy: Toy) -> str | None:
                 return None
             return str(wanted)
     return None
+
+
+def average_value(default: str | None) -> str | None:
+    return str(AVERAGE_DECAY) if _real(default or "") > AVERAGE_DECAY else None
+
+
+def fixed_value(name: str, default: str | None, toy: Toy) -> str | None:
+    """The same for what hundreds of trainers fix in their code, whatever else they take as settings: the decay of a
+    mean of weights, and tables of hashed contexts, which the toy stream would leave without the collisions that the
+    validation data bring about."""
+    if re.fullmatch(_AVERAGES, name):
+        return average_value(default)
+    if re.fullmatch(r"(.*_)?(BUCKETS|HASH_SIZE|HASH_BINS|TABLE_SIZE|TRI_HASH|QUAD_HASH)", name):
+        return _capped(default, toy.hash_buckets)
+    return None
+
+
+def _capped(default: str | None, limit: int) -> str | None:
+    number = _number(default or "")
+    return str(limit) if number is not None and number > limit else None
 
 
 def _real(text: str) -> float:
@@ -94,7 +119,7 @@ def _embedding(number: int | None, toy: Toy) -> int | None:
 
 
 _AVERAGES = r"(.*_)?EMA_DECAY|(.*_)?EMA_BETA"
-_WIDTHS = r"D_MODEL|HIDDEN_SIZE|N_EMBD|(.*_)?DIMS?|(NUM|N)_(KV_)?HEADS?|MLP_HIDDEN|INTERMEDIATE_SIZE"
+_WIDTHS = r"D_MODEL|HIDDEN_SIZE|HIDDEN|N_EMBD|(.*_)?DIMS?|(NUM|N)_(KV_)?HEADS?|MLP_HIDDEN|INTERMEDIATE_SIZE"
 # The first pattern that matches the whole name decides.
 _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     # A kernel that only a GPU runs, where the trainer has a switch for it; one that is not a plain 0 or 1 stays.
@@ -109,9 +134,9 @@ _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     (r"TRAIN_LOG_EVERY", _cap(10)),
     (r"(SWA_EVERY|LAWA_FREQ|EMA_EVERY|SWA_INTERVAL|SNAPSHOT_EVERY)", _cap(2)),
     (r"(RECUR_START_STEP|.*_START_STEP)", _cap(10)),
-    (r"(MODEL_DIM|D_MODEL|HIDDEN_SIZE|N_EMBD|DIM)", lambda number, toy: MODEL_DIM),
+    (r"(MODEL_DIM|D_MODEL|HIDDEN_SIZE|HIDDEN|N_EMBD|DIM)", lambda number, toy: MODEL_DIM),
     (r"(NUM_HEADS|N_HEADS|N_HEAD)", lambda number, toy: HEADS),
-    (r"(NUM_KV_HEADS|N_KV_HEADS)", _kv_heads),
+    (r"(NUM_KV_HEADS|N_KV_HEADS?)", _kv_heads),
     (r"HEAD_DIM", lambda number, toy: HEAD_DIM),
     (r"(EMBEDDING_DIM|EMBED_DIM|EMB_DIM)", _embedding),
     (r"(MLP_HIDDEN|FFN_DIM|MLP_DIM|INTERMEDIATE_SIZE)", _cap(3 * MODEL_DIM)),
@@ -121,9 +146,12 @@ _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     (r"(.*_)?BIGRAM(_HASH)?_BUCKETS", _cap(2048)),
     (r".*BUCKETS", _buckets),
     (r"(.*_)?(SEQ_LEN|SEQLEN|SEQUENCE_LENGTH|CONTEXT_LENGTH|BLOCK_LEN|MAX_SEQ_LEN)", _cap(SEQ_LEN)),
-    (r"(.*_)?(CTX|CONTEXT)(_LEN)?", _cap(SEQ_LEN)),
-    (r"(.*_)?STRIDE", _cap(STRIDE)),
-    (r"(.*_)?(TRAIN_BATCH_TOKENS|TRAIN_BATCH_SIZE|TOTAL_BATCH_TOKENS|TOTAL_BATCH_SIZE)", _cap(BATCH_TOKENS)),
+    (r"(.*_)?(CTX|CONTEXT)(_LEN)?|BLOCK_SIZE", _cap(SEQ_LEN)),
+    (r"(.*_)?STRIDE", lambda number, toy: _cap(toy.stride)(number, toy)),
+    (
+        r"(.*_)?(TRAIN_BATCH_TOKENS|TRAIN_BATCH_SIZE|TOTAL_BATCH_TOKENS|TOTAL_BATCH_SIZE|MICROBATCH_TOKENS)|BATCH_TOKENS",
+        _cap(BATCH_TOKENS),
+    ),
     (r"(.*_)?VAL_BATCH_(SIZE|TOKENS)|EVAL_BATCH_TOKENS", _cap(4 * BATCH_TOKENS)),
     (r"(.*_)?(EVAL|TTT|SLOT|SW|VAL)(_EVAL)?_BATCH(_SEQS|_SIZE|ES)?", _cap(32)),
     (r"(.*_)?CHUNK_TOKENS|.*_CHUNK_TOKENS", _cap(TTT_CHUNK)),
@@ -132,7 +160,7 @@ _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     (r"(.*_)?SLOT(_.*)?_STEPS", _cap(8)),
     (r".*CALIB(RATION)?_(BATCHES|SAMPLES|SEQS|NSAMPLES|NUM_SEQS|TOKENS|N_SEQS|ITERS)", _cap(8)),
     (r"(AR_.*|SELFGEN.*|.*SELF_GEN.*)_(SEQS|SAMPLES|NUM_SEQS|NSEQS)", _cap(8)),
-    (r"(.*_)?TTT_LORA_RANK", _cap(8)),
+    (r"(?!LOCAL_|GLOBAL_|NODE_|GROUP_|SIMULATED_).+_RANK", _cap(8)),
     (r"(TTT_)?PREFIX_DOCS|PHASED_TTT_PREFIX_DOCS", _cap(4)),
     (r"GRAD_ACCUM_STEPS", _cap(4)),
     (r"(ZSTD_LEVEL|BROTLI_QUALITY)", _cap(5)),

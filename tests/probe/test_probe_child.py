@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from audit.probe.child import scans
 from audit.probe.child.cuda import Listen, Redirect
 from audit.probe.child.programs import script_of
 
@@ -116,3 +117,47 @@ def test_with_a_gpu_nothing_is_put_in_place_of_cuda(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "torch torch.bfloat16 torch.autograd.grad_mode subprocess"
+
+
+def test_code_is_counted_and_data_are_got_without_the_programs_and_the_network_for_it(tmp_path: Path) -> None:
+    """A module of the hub's name stands for it: its downloads fail, as they do without a network."""
+    (tmp_path / "huggingface_hub.py").write_text(
+        "def snapshot_download(**asked):\n    raise OSError('no network')\nhf_hub_download = snapshot_download\n"
+    )
+    data = tmp_path / "data"
+    data.mkdir()
+    for name in ("fineweb_train_000000.bin", "1024.model"):
+        (data / name).write_bytes(b"")
+    source = (
+        "import sys, shutil, subprocess; from pathlib import Path\n"
+        "from audit.probe.child import standins; from audit.probe.child.files import DataFiles\n"
+        "standins.install(); DataFiles(Path(sys.argv[1]) / 'data', 1024).install(); sys.path.insert(0, sys.argv[1])\n"
+        "shutil.which = lambda name: None\n"
+        "print(subprocess.run(['pyminify', '-'], input=b'x = 1', capture_output=True, check=True).stdout)\n"
+        "from huggingface_hub import snapshot_download, hf_hub_download\n"
+        "print(snapshot_download(repo_id='a/b', local_dir=sys.argv[1] + '/asked')[-5:])\n"
+        "print(hf_hub_download(repo_id='a/b', filename='fineweb_1024_bpe.model')[-10:])\n"
+        "try:\n    hf_hub_download(repo_id='a/b', filename='weights.pt')\nexcept OSError as error:\n    print(error)\n"
+    )
+    assert run_python(source, str(tmp_path)).splitlines() == ["b'x = 1'", "asked", "1024.model", "no network"]
+
+
+def test_the_scans_of_state_space_layers_agree_with_each_other_and_see_no_later_token() -> None:
+    torch.manual_seed(0)
+    x, dt = torch.randn(2, 9, 3, 4), torch.rand(2, 9, 3)
+    a, b, c = -torch.rand(3), torch.randn(2, 9, 1, 5), torch.randn(2, 9, 1, 5)
+    y = scans.mamba_chunk_scan_combined(x, dt, a, b, c)
+    wide = lambda t: t.repeat_interleave(4, -1).transpose(1, 2)  # noqa: E731 - a head is four channels alike
+    other = scans.selective_scan_fn(
+        x.reshape(2, 9, 12).transpose(1, 2), wide(dt), a.repeat_interleave(4)[:, None].expand(12, 5),
+        b[:, :, 0].transpose(1, 2), c[:, :, 0].transpose(1, 2),
+    )  # fmt: skip
+    assert torch.allclose(y.reshape(2, 9, 12), other.transpose(1, 2), atol=1e-5)
+    changed = x.clone()
+    changed[:, 6:] += 1
+    assert torch.equal(scans.mamba_chunk_scan_combined(changed, dt, a, b, c)[:, :6], y[:, :6])
+
+
+def test_a_causal_convolution_is_that_of_the_last_tokens() -> None:
+    x, weight = torch.arange(12.0).reshape(1, 2, 6), torch.tensor([[1.0, 10.0], [0.0, 1.0]])
+    assert scans.causal_conv1d_fn(x, weight).tolist() == [[[0, 10, 21, 32, 43, 54], [6, 7, 8, 9, 10, 11]]]

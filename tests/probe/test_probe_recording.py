@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from audit.probe.child.tape import Alignment
-from audit.probe.experiments import Status, check_causality, check_mass, stages
+from audit.probe.experiments import Status, check_causality, check_floor, check_mass, stages
 from audit.probe.noise import Source
 from audit.probe.recording import Recording, read_recording
 from reproduce.errors import InputError
@@ -135,3 +135,28 @@ def test_losses_whose_order_does_not_go_with_the_prices_are_not_judged_by_place(
         found = stages((Metric("final", round(losses.mean(), 8), 1.0),), (tape,), TARGETS)[0]
         verdicts.append(check_mass(found, stream).status)
     assert verdicts == [Status.HOLDS, Status.UNCHECKED]
+
+
+def test_a_figure_in_bits_per_byte_alone_is_explained_by_the_bytes_of_what_was_scored() -> None:
+    counts = RNG.integers(1, 6, TARGETS)
+    losses = RNG.random(TARGETS) + 3
+    bpb = losses.sum() / (np.log(2) * counts.sum())
+    marks = [(1, "final val_loss:3.9"), (2, f"final_ngram val_bpb:{bpb:.6f}")]
+    tape = recording([(0, losses + 0.5), (1, losses)], marks)
+    metric = Metric("final_ngram", None, round(bpb, 6), digits=6)
+    (found,) = stages((metric,), (tape,), TARGETS, counts)
+    assert found.in_bits and found.explained is not None and np.array_equal(found.explained.losses, losses)
+    assert found.metric.val_loss == pytest.approx(losses.mean())
+    assert stages((metric,), (tape,), TARGETS) == ()
+
+
+def test_a_figure_in_bits_alone_whose_losses_were_not_seen_is_held_to_the_floor_with_room_for_its_bytes() -> None:
+    targets, tape = 4000, recording([(1, np.zeros(1))], [])
+    stream = Source("spike").draw(targets + 1, 1)
+    verdicts = []
+    for share in (1.001, 0.9):
+        metric = Metric("final_ngram", None, share * stream.entropy / (2 * np.log(2)), digits=6)
+        (found,) = stages((metric,), (tape,), targets, np.full(targets, 2))
+        assert found.explained is None
+        verdicts.append(check_floor(found, stream).status)
+    assert verdicts == [Status.HOLDS, Status.BREACH]

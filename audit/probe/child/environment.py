@@ -6,9 +6,6 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-# Sizes that some trainers fix in the code of one class instead of asking the environment.
-HYPERPARAMETER_CLASSES = ("Hyperparameters", "Hyperparams", "HParams", "Config", "Args", "H", "GPTConfig")
-
 
 class Environment(os._Environ):
     """os.environ, with ``toy(name, submitted value)`` asked first for a toy value; keeps what was asked."""

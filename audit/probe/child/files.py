@@ -5,6 +5,9 @@ from __future__ import annotations
 import builtins
 import fnmatch
 import glob
+import importlib.abc
+import importlib.machinery
+import importlib.util
 import io
 import os
 import re
@@ -85,6 +88,17 @@ class DataFiles:
     def install(self) -> None:
         self._patch_glob()
         self._patch_readers()
+        sys.meta_path.insert(0, _Hub(self))
+
+    def downloaded(self, name: str, arguments: dict[str, Any]) -> str | None:
+        """What a download that failed would have given: our shard or tokenizer by its name, or for whole data sets the
+        folder that the trainer asked it into; None for any other file."""
+        if name == "snapshot_download":
+            place = str(arguments.get("local_dir") or self.folder)
+            os.makedirs(place, exist_ok=True)  # noqa: PTH103 - Path's is patched by some trainers
+            return place
+        path = self.locate(str(arguments.get("filename", "")))
+        return path if os.path.exists(path) else None  # noqa: PTH110
 
     def _patch_glob(self) -> None:
         find, path_glob = glob.glob, Path.glob
@@ -173,3 +187,40 @@ class DataFiles:
 
         processor.Load = processor.load = load_
         processor.__init__ = init_
+
+
+class _Hub(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Loads huggingface_hub with downloads that, having failed for want of a network, give the files of the probe."""
+
+    def __init__(self, files: DataFiles) -> None:
+        self._files = files
+        self._found: Any = None
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> Any:
+        if fullname != "huggingface_hub":
+            return None
+        self._found = importlib.machinery.PathFinder.find_spec(fullname, path)
+        return self._found and importlib.util.spec_from_file_location(
+            fullname, self._found.origin, loader=self, submodule_search_locations=self._found.submodule_search_locations
+        )
+
+    def create_module(self, spec: Any) -> Any:
+        return importlib.util.module_from_spec(self._found)
+
+    def exec_module(self, module: Any) -> None:
+        self._found.loader.exec_module(module)
+        for name in ("snapshot_download", "hf_hub_download"):
+            setattr(module, name, self._tried(name, getattr(module, name)))
+
+    def _tried(self, name: str, download: Callable[..., Any]) -> Callable[..., Any]:
+        def tried(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return download(*args, **kwargs)
+            except Exception:
+                given = dict(zip(("repo_id", "filename"), args, strict=False)) | kwargs
+                path = self._files.downloaded(name, given)
+                if path is None:
+                    raise
+                return path
+
+        return tried

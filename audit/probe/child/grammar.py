@@ -1,4 +1,4 @@
-"""Compiles a submission's Python where it is newer than this interpreter: same meaning, older grammar."""
+"""Compiles a submission's Python: what is newer than this interpreter in older grammar, and sizes small if asked."""
 
 from __future__ import annotations
 import __future__
@@ -6,6 +6,7 @@ import __future__
 import ast
 import builtins
 import sys
+from collections.abc import Callable
 from typing import Any
 
 _FUTURES = 0
@@ -13,9 +14,10 @@ for _name in __future__.all_feature_names:
     _FUTURES |= getattr(__future__, _name).compiler_flag
 
 
-def install() -> None:
+def install(change: Callable[[ast.Module], object] | None = None) -> None:
     """Patch ``compile`` and ``exec``, through which scripts, modules and self-extracting texts all go: a text that the
-    interpreter refuses is read by audit/newer_grammar.py, whose tree means the same."""
+    interpreter refuses is read by audit/newer_grammar.py, whose tree means the same. ``change`` changes the tree of
+    every text that is not a library's."""
     compile_, exec_ = builtins.compile, builtins.exec
 
     def compile_newer(
@@ -24,6 +26,8 @@ def install() -> None:
     ) -> Any:  # fmt: skip
         if not dont_inherit:  # else the builtin would inherit from this file
             flags |= sys._getframe(1).f_code.co_flags & _FUTURES
+        if change is not None and mode == "exec" and not flags & ast.PyCF_ONLY_AST and not _library(filename):
+            source = _changed(source, compile_, change)
         try:
             return compile_(source, filename, mode, flags, True, optimize, **kwargs)
         except SyntaxError:
@@ -45,6 +49,26 @@ def install() -> None:
         exec_(source, globals, globals if locals is None else locals, **kwargs)
 
     builtins.compile, builtins.exec = compile_newer, exec_newer
+
+
+def _library(filename: Any) -> bool:
+    return str(filename).startswith((sys.prefix, sys.base_prefix, "/usr/")) or "/audit/" in str(filename)
+
+
+def _changed(source: Any, compile_: Any, change: Callable[[ast.Module], object]) -> Any:
+    """The changed tree of a text; what is no text, or cannot be read, as it is."""
+    if not isinstance(source, (str, bytes, bytearray)):
+        return source
+    try:
+        tree = compile_(source, "<text>", "exec", ast.PyCF_ONLY_AST, True)
+    except (SyntaxError, ValueError):
+        tree = _newer(source)
+    except (RecursionError, MemoryError):
+        return source
+    if tree is None:
+        return source
+    change(tree)
+    return tree
 
 
 def _newer(source: Any) -> Any:

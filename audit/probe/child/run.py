@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -41,7 +42,8 @@ def main(plan_path: str) -> None:
     import numpy as np
     import torch
 
-    from audit.probe.child import cuda, grammar, standins
+    from audit.probe.child import constants, cuda, grammar, standins
+    from audit.probe.child.arguments import Arguments
     from audit.probe.child.clock import Clock
     from audit.probe.child.environment import Environment
     from audit.probe.child.evaluation import Evaluation
@@ -49,13 +51,18 @@ def main(plan_path: str) -> None:
     from audit.probe.child.programs import Programs
     from audit.probe.child.sweep import fork_each, replace_last, write_changed
     from audit.probe.child.tape import Alignment, Tape
-    from audit.probe.shrink import Toy, toy_value
+    from audit.probe.shrink import Toy, fixed_value, toy_value
 
     torch.set_num_threads(1)
     torch.set_flush_denormal(True)  # vanishing numbers cost a CPU a hundred times as much
     toy, data = Toy(**plan["toy"]), Path(plan["data"])
     files = DataFiles(data, toy.vocabulary)
-    environment = Environment(os.environ, lambda name, value: files.value(name, value) or toy_value(name, value, toy))
+
+    def given(name: str, value: str | None) -> str | None:
+        return files.value(name, value) or toy_value(name, value, toy)
+
+    environment, options = Environment(os.environ, given), Arguments(given)
+    fixed: dict[str, tuple[str, str]] = {}  # sizes of the code itself
     stream = np.fromfile(data / "fineweb_val_000000.bin", dtype="<u2")[512:]
     saved = folder / TAPE.format(process)
 
@@ -77,7 +84,8 @@ def main(plan_path: str) -> None:
     failure = ""
 
     def save() -> None:
-        tape.save(saved, asked=environment.asked, opened=files.opened, failure=failure)
+        asked = {**fixed, **options.asked, **environment.asked}
+        tape.save(saved, asked=asked, opened=files.opened, failure=failure)
 
     def prepare(script: str, arguments: list[str]) -> list[str]:
         number = process + 1
@@ -92,10 +100,18 @@ def main(plan_path: str) -> None:
     standins.install(nvidia_smi=redirected)
     if redirected:
         cuda.install()
-    grammar.install()
+
+    def change(tree: ast.Module) -> None:
+        def anywhere(name: str, value: str | None) -> str | None:
+            return fixed_value(name, value, toy)
+
+        fixed.update(constants.smaller(tree, given if toy.constants else anywhere, anywhere))
+
+    grammar.install(change if toy.fixed else None)
     Clock(toy.steps).install()
     files.install()
     environment.install()
+    options.install()
     sys.stdout = _Lines(sys.stdout, tape)
     sys.argv = [plan["trainer"], *plan["arguments"]]
     sys.path.insert(0, str(Path(plan["trainer"]).resolve().parent))
