@@ -78,10 +78,11 @@ class Recording:
             fitting: list[Explained] = []
             for site in np.unique(self.events[inside, 1]):
                 chosen = inside[self.events[inside, 1] == site]
-                vector = np.concatenate([self.values[a:b] for a, b in self.events[chosen, 2:]])
-                for count in {len(vector), targets}:
-                    if targets // 8 <= count <= len(vector) and abs(vector[-count:].mean() - val_loss) <= tolerance:
-                        fitting.append(self._placed(int(site), chosen, vector, count, targets))
+                for vector, kept in self._vectors(chosen):
+                    counts = [n for n in {len(vector), targets} if targets // 8 <= n <= len(vector)]
+                    fits = [n for n in counts if abs(vector[-n:].mean() - val_loss) <= tolerance]
+                    if fits:
+                        fitting.append(self._placed(int(site), chosen, vector, kept, fits[0], targets))
                         break
             if fitting:
                 # Where the losses are summed they are counted; where they are made they may only be looked at.
@@ -112,12 +113,12 @@ class Recording:
                 inside = np.nonzero((self.events[:, 0] >= start) & (self.events[:, 0] < end))[0]
                 for site in np.unique(self.events[inside, 1]):
                     chosen = inside[self.events[inside, 1] == site]
-                    vector = np.concatenate([self.values[a:b] for a, b in self.events[chosen, 2:]])
-                    for count in {len(vector), targets}:
+                    tried = [(v, k, n) for v, k in self._vectors(chosen) for n in {len(v), targets}]
+                    for vector, kept, count in tried:
                         mean = vector[-count:].mean() if targets // 8 <= count <= len(vector) else math.inf
                         if abs(mean / (math.log(2) * counts.mean()) - bpb) > 0.02 * bpb:
                             continue
-                        placed = self._placed(int(site), chosen, vector, count, targets)
+                        placed = self._placed(int(site), chosen, vector, kept, count, targets)
                         if not (placed.positions > 0).any() or (placed.exact and (placed.positions <= 0).any()):
                             continue
                         known = np.where(placed.positions > 0, placed.positions, targets)
@@ -143,14 +144,27 @@ class Recording:
             for start in dict.fromkeys((*earlier, -1)):
                 yield start, end
 
-    def _placed(self, site: int, chosen: np.ndarray, vector: np.ndarray, count: int, targets: int) -> Explained:
+    def _vectors(self, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """The values of some events, and those of them that are not 0 if some are (a sum under a mask), each with which
+        of the values they are."""
+        import numpy as np
+
+        vector = np.concatenate([self.values[a:b] for a, b in self.events[chosen, 2:]])
+        yield vector, np.ones(len(vector), bool)
+        kept = vector != 0
+        if not kept.all():
+            yield vector[kept], kept
+
+    def _placed(
+        self, site: int, chosen: np.ndarray, vector: np.ndarray, kept: np.ndarray, count: int, targets: int
+    ) -> Explained:
         import numpy as np
 
         kind = self.sites[site][2]
         if kind in _POSITIONED:
-            positions = np.concatenate([self.positions[int(event)] for event in chosen])[-count:]
+            positions = np.concatenate([self.positions[int(event)] for event in chosen])[kept][-count:]
             return Explained(self.sites[site], vector[-count:], positions, bool((positions >= 0).all()))
-        positions = np.concatenate([self._matched(int(event)) for event in chosen])[-count:]
+        positions = np.concatenate([self._matched(int(event)) for event in chosen])[kept][-count:]
         known = float((positions >= 0).mean())
         if known > 0.98:
             return Explained(self.sites[site], vector[-count:], positions, True)
@@ -161,14 +175,18 @@ class Recording:
         return Explained(self.sites[site], vector[-count:], np.full(count, -1), False)
 
     def _matched(self, event: int) -> np.ndarray:
-        """Places of a summed slice: it is found, value for value, in the cross entropy computed just before it."""
+        """Places of a summed slice: it is found, value for value, in the cross entropy computed just before it, whole
+        under a mask or in part."""
         import numpy as np
 
         start, stop = self.events[event, 2:]
         piece = self.values[start:stop]
+        counted = piece != 0
         for before in self._scorings_before(event):
             a, b = self.events[before, 2:]
             whole = self.values[a:b]
+            if len(whole) == len(piece) and np.array_equal(whole[counted], piece[counted]):
+                return np.where(counted, self.positions[before], -1)
             for offset in np.nonzero(whole == piece[0])[0]:
                 if offset + len(piece) <= len(whole) and np.array_equal(whole[offset : offset + len(piece)], piece):
                     return self.positions[before][offset : offset + len(piece)]

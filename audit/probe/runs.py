@@ -14,6 +14,7 @@ from audit.probe.launch import TRAIN_TOKENS, VALIDATION_TOKENS, Launch, Ran, lau
 from audit.probe.noise import Part, Source, Stream, flip_tail
 from audit.probe.recording import Recording, read_recording
 from audit.probe.shrink import STRIDE, Toy
+from audit.probe.switches import contradicted, told
 from audit.probe.tokenizer import SMALLEST, byte_counts
 from audit.settings import resolve
 from audit.source import read_sources
@@ -27,8 +28,6 @@ SOURCE = "spike"
 EXPERIMENTS = ("floor", "causality", "isolation")  # they decide which runs are made; most need none of their own
 CHOICES = (*EXPERIMENTS, "sweep")
 OUT_OF_MEMORY = "can't allocate memory"
-OFF = ("0", "false", "off", "no")
-MAX_SWITCHES = 3  # that are tried, one at a time, for a stage that was not reached
 HOPELESS = (  # no other size or start helps against these
     "ModuleNotFoundError",
     "FileNotFoundError",
@@ -152,13 +151,47 @@ class Runs:
         return runs
 
     def first(self) -> Run:
-        """The first run; where it fails early, the best of other ways to run it, which the later runs then take."""
+        """The first run; where it fails early, the best of other ways to run it, and where the submission's logs tell
+        of other switches, with these; the later runs then take the same."""
+        run = self._working()
+        flips = self._contradicted(run)
+        if not run.stages or run.failure or not flips:
+            return run
+        told = ", ".join(f"{name}={value}" for name, value in sorted(flips.items()))
+        self.tell(f"its logs tell of other switches: running it with {told}")
+        before, spent = self.plan, run.tried_cpu_seconds + run.ran.result.cpu_seconds
+        self.plan = replace(before, environment={**before.environment, **flips})
+        changed = f"{run.changed + '; ' if run.changed else ''}{told}, as its logs tell"
+        again = replace(self.run("first", self.stream()), changed=changed, tried_cpu_seconds=spent)
+        if again.stages and not again.failure:
+            return again
+        self.plan = before
+        return replace(run, tried_cpu_seconds=spent - run.ran.result.cpu_seconds + again.ran.result.cpu_seconds)
+
+    def _contradicted(self, run: Run) -> dict[str, str]:
+        code: set[str] = set()
+        texts = []
+        for path in self.folder.logs:
+            with suppress(InputError, OSError):
+                code |= {line.strip() for line in (read_log(path).source or "").splitlines()}
+                texts.append(path.read_text(errors="replace"))
+        if self.folder.trainer is not None:
+            code |= {line.strip() for line in self.folder.trainer.read_text(errors="replace").splitlines()}
+        fixed = {*self.plan.environment, *self.plan.extra}
+        asked = {
+            name: values[0] for tape in run.recordings for name, values in tape.asked.items()
+            if name not in fixed and values[0] == values[1]
+        }  # fmt: skip
+        return contradicted(asked, [told(text, code) for text in texts], told(run.ran.result.output, code))
+
+    def _working(self) -> Run:
+        """The first run, or the best of other ways to run it."""
         published = published_stages(self.folder)
         run = self.run("first", self.stream())
         if reached(run, published):
             return run
         best, plan, spent = run, self.plan, run.ran.result.cpu_seconds
-        for changed, other in self.ways(run, published):
+        for changed, other in self.ways(run):
             if spent > QUICK_FAILURE_SECONDS:
                 break
             self.tell(f"it failed ({run.failure[:80] or 'published stage not reached'}): trying {changed}")
@@ -172,10 +205,10 @@ class Runs:
         self.plan = plan
         return replace(best, tried_cpu_seconds=spent - best.ran.result.cpu_seconds)
 
-    def ways(self, run: Run, published: Collection[str]) -> Iterator[tuple[str, Launch]]:
+    def ways(self, run: Run) -> Iterator[tuple[str, Launch]]:
         """Other ways to run what failed, or what ended without the published stage."""
         if not run.failure:
-            yield from self._to_the_stage(run, published)
+            yield from self._to_the_stage(run)
             return
         if run.failure.startswith(HOPELESS):
             return
@@ -200,17 +233,8 @@ class Runs:
         if plan.ranks:
             yield "a start without torchrun", replace(plan, ranks=False)
 
-    def _to_the_stage(self, run: Run, published: Collection[str]) -> Iterator[tuple[str, Launch]]:
-        """Settings under which the published stage, which the folder's logs show to have run, may run."""
-        missing = set[str]().union(*map(_words, published)) - set[str]().union(*map(_words, names(run)))
-        asked = {name: values[0] for tape in run.recordings for name, values in tape.asked.items()}
-        off = [
-            name for name, value in sorted(asked.items())
-            if (value or "").strip("'\"").lower() in OFF and missing & set(name.lower().split("_"))
-        ]  # fmt: skip
-        for name in off[:MAX_SWITCHES]:
-            plan = replace(self.plan, environment={**self.plan.environment, name: "1"})
-            yield f"{name}=1, for its logs show the stage {', '.join(sorted(published))}", plan
+    def _to_the_stage(self, run: Run) -> Iterator[tuple[str, Launch]]:
+        """Sizes under which the published stage may run."""
         if any(name.endswith("STRIDE") and tape.asked[name][1] == str(STRIDE) != tape.asked[name][0]
                for tape in run.recordings for name in tape.asked):  # fmt: skip
             yield f"a stride of {STRIDE // 2}", replace(self.plan, toy=replace(self.plan.toy, stride=STRIDE // 2))

@@ -64,6 +64,21 @@ def test_the_first_loss_after_an_earlier_figure_belongs_to_the_next() -> None:
     assert np.array_equal(found.positions, np.arange(1, TARGETS + 1))
 
 
+def test_losses_summed_under_a_mask_are_those_that_it_leaves() -> None:
+    vectors, places, counted = [], [], []
+    for start in range(0, TARGETS, 40):
+        before = min(start, 40)  # context that is scored again, and not counted
+        losses = RNG.random(40 + before) + 5
+        places.append((len(vectors), start - before + 1, 0, 40 + before))
+        vectors += [(0, losses), (1, losses * (np.arange(40 + before) >= before))]
+        counted.append(losses[before:])
+    counted = np.concatenate(counted)
+    tape = recording(vectors, [(len(vectors), f"final val_loss:{counted.mean():.8f} val_bpb:1.0")], places)
+    found = tape.explain(round(counted.mean(), 8), 8, TARGETS)
+    assert found is not None and found.exact and np.array_equal(found.losses, counted)
+    assert np.array_equal(found.positions, np.arange(1, TARGETS + 1))
+
+
 def test_a_pass_that_scores_anew_is_explained_by_its_last_round() -> None:
     rounds = [RNG.random(TARGETS) + 6 - i for i in range(3)]
     tape = recording([(1, r) for r in rounds], [(3, f"val_loss:{rounds[-1].mean():.6f}")])
