@@ -17,7 +17,9 @@ _NUMBERS = {
 _PUT_OFF = re.compile(r"(?i)[\w.-]+\s*[:=]\s*(?:0(?:\.0*)?|false|none|off|disabled|no)(?![\w.])")
 _SAYS_OFF = re.compile(r"(?i)\b(?:disabled|skipp\w+|not)\b")
 _WORD = re.compile(r"[a-z]+")
+_SETTING = re.compile(r"[\w.-]+\s*[:=]\s*\S+")  # one of a list of all settings: on or off, it stands there
 MAX_CHARS = 4_000_000
+ALIKE = 0.5  # share of a run's kinds of lines that a log of the same program has
 
 Lines = list[frozenset[str]]
 
@@ -28,7 +30,7 @@ def told(text: str, code: Collection[str]) -> Lines:
     found: dict[frozenset[str], None] = {}
     for line in text[:MAX_CHARS].splitlines():
         bare = line.strip()
-        if bare and bare not in code and not _SAYS_OFF.search(bare):
+        if bare and bare not in code and not _SAYS_OFF.search(bare) and not _SETTING.fullmatch(bare):
             found[frozenset(_WORD.findall(_PUT_OFF.sub(" ", bare).lower()))] = None
     return [line for line in found if line]
 
@@ -41,8 +43,10 @@ def words(name: str) -> frozenset[str]:
 
 def contradicted(asked: Mapping[str, str | None], theirs: Sequence[Lines], ours: Lines) -> dict[str, str]:
     """Switches and the value to give them: on where every log of the submission (``theirs``) has a line of their words
-    and the run (``ours``) has none, off where it is the other way round. ``asked`` are the values that the run had."""
+    and the run (``ours``) has none, off where it is the other way round. ``asked`` are the values that the run had.
+    Logs of another program, which has few of the run's lines, tell nothing."""
     flips: dict[str, str] = {}
+    theirs = [lines for lines in theirs if _alike(ours, lines)]
     if not theirs:
         return flips
     for name, value in asked.items():
@@ -55,6 +59,11 @@ def contradicted(asked: Mapping[str, str | None], theirs: Sequence[Lines], ours:
         elif state in ON and here and not any(there):
             flips[name] = "0"
     return flips
+
+
+def _alike(ours: Lines, theirs: Lines) -> bool:
+    known = set(theirs)
+    return sum(line in known for line in ours) >= ALIKE * len(ours)
 
 
 def _in(about: frozenset[str], lines: Iterable[frozenset[str]]) -> bool:

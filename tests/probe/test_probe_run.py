@@ -175,14 +175,6 @@ def test_what_cannot_be_run_is_review_with_the_reason(tmp_path: Path) -> None:
     assert result.verdict == "review" and "no_such_kernel_library" in result.reasons[0]
 
 
-@walls
-def test_a_figure_that_is_only_printed_is_not_cleared(tmp_path: Path) -> None:
-    entry = submission(tmp_path)
-    (entry / "train_gpt.py").write_text("print('final_roundtrip_exact val_loss:5.00000000 val_bpb:3.44000000')\n")
-    result = probe_path(entry, plan=PLAN, experiments=("floor",))
-    assert result.verdict != "holds"
-
-
 def test_without_walls_nothing_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "refusal", lambda: "bwrap is not on the PATH")
     run = CliRunner().invoke(app, ["probe", str(submission(tmp_path))])

@@ -7,8 +7,9 @@ import pytest
 from audit.probe.switches import contradicted, told, words
 
 CODE = {'log0("ttt:start")', "use_ngram = 1"}
-WITH_CACHE = told("step:1 loss:3\nngram_cache:enabled alpha=0.4\nfinal val_loss:1.0\n", CODE)
-WITH_TTT = told("step:1 loss:3\nttt:start lr=0.1\nttt_epoch:1/2\nfinal val_loss:1.0\n", CODE)
+SAME = "step:1 loss:3 ms\nfinal val_loss:1.0 time:3\nserialized model 10 bytes\n"
+WITH_CACHE = told(SAME + "ngram_cache:enabled alpha=0.4\n", CODE)
+WITH_TTT = told(SAME + "ttt:start lr=0.1\nttt epoch 1/2\n", CODE)
 
 
 def test_a_switch_that_the_logs_show_on_is_put_on_and_one_they_do_not_know_off() -> None:
@@ -23,6 +24,7 @@ def test_a_switch_that_the_logs_show_on_is_put_on_and_one_they_do_not_know_off()
         ({"TTT_ENABLED": "1"}, [WITH_CACHE, WITH_TTT]),  # logs that disagree
         ({"NGRAM_CACHE": "0"}, [WITH_CACHE, WITH_TTT]),
         ({"TTT_EPOCHS": "1", "TTT_LR": "1", "TTT_MODE": "first", "NGRAM_ALPHA": "0"}, [WITH_CACHE]),  # no switches
+        ({"TTT_ENABLED": "1"}, [told("final 1\nother lines\n", CODE)]),  # of another program
         ({"SWA_ENABLED": "1"}, [WITH_CACHE]),  # the run tells nothing of it either
     ],
 )
@@ -31,7 +33,7 @@ def test_what_the_logs_do_not_settle_stays(asked: dict[str, str], theirs: list[l
 
 
 def test_lines_of_code_and_lines_that_say_off_tell_nothing() -> None:
-    log = 'log0("ttt:start")\nttt_enabled: False\nslot:0\nswa:disabled\nlate_qat: 1 freeze_blocks=0\n'
+    log = 'log0("ttt:start")\nttt_enabled: False\nslot:0\nswa_enabled: True\nlate_qat: 1 freeze_blocks=0\n'
     assert told(log, CODE) == [frozenset({"late", "qat"})]
 
 
