@@ -208,10 +208,9 @@ def install(nvidia_smi: bool = True) -> None:
     """Last on the search path: a package that is really there is used. Unless there is a GPU, whose own it is,
     ``nvidia_smi`` answers with a line."""
     sys.meta_path.append(_Finder())
-    if not nvidia_smi:
-        return
-    sys.meta_path.insert(0, _Float32Kernels())
-    flex()
+    if nvidia_smi:
+        sys.meta_path.insert(0, _Float32Kernels())
+        flex()
     run, check_output = subprocess.run, subprocess.check_output
 
     def called(command: Any, program: str) -> bool:
@@ -221,17 +220,14 @@ def install(nvidia_smi: bool = True) -> None:
     def answered(command: Any, *args: Any, **kwargs: Any) -> Any:
         if called(command, "pyminify") and shutil.which("pyminify") is None:
             return subprocess.CompletedProcess(command, 0, _minified(command, kwargs), None)
-        if called(command, "nvidia-smi"):
+        if nvidia_smi and called(command, "nvidia-smi"):
             text = kwargs.get("text") or kwargs.get("universal_newlines") or kwargs.get("encoding")
             return subprocess.CompletedProcess(command, 0, "no GPU: probe" if text else b"no GPU: probe", None)
         return run(command, *args, **kwargs)
 
     def output(command: Any, *args: Any, **kwargs: Any) -> Any:
-        return (
-            answered(command, **kwargs).stdout
-            if called(command, "nvidia-smi")
-            else check_output(command, *args, **kwargs)
-        )
+        stood_in = nvidia_smi and called(command, "nvidia-smi")
+        return answered(command, **kwargs).stdout if stood_in else check_output(command, *args, **kwargs)
 
     subprocess.run, subprocess.check_output = answered, output
 
