@@ -79,13 +79,15 @@ class Causal(Rule):
     def check(self, case: Case) -> Iterator[Finding]:
         called = case.program.called
         for module in case.modules:
+            attending = [call for call in module.nodes(ast.Call) if unmasked(call)]
             for function in walked(module, called):
-                for node in walk(function):
-                    if isinstance(node, ast.Call) and unmasked(node):
-                        message = "attention without a causal mask"
-                        yield self.place(case, module.file, node.lineno, message)
-                    elif isinstance(node, ast.For):
-                        yield from self.carried(case, module, node)
+                lines = range(function.lineno, (function.end_lineno or function.lineno) + 1)
+                for call in attending:
+                    if call.lineno in lines:
+                        yield self.place(case, module.file, call.lineno, "attention without a causal mask")
+                for loop in module.nodes(ast.For):
+                    if loop.lineno in lines:
+                        yield from self.carried(case, module, loop)
 
     def carried(self, case: Case, module: Module, loop: ast.For) -> Iterator[Finding]:
         """Findings of a loop that hands the last state of a pass over the window to the next pass."""
@@ -121,6 +123,8 @@ def walked(module: Module, called: set[ast.AST]) -> Iterator[ast.FunctionDef]:
 def unmasked(call: ast.Call) -> bool:
     """Say whether a call attends to all positions, later ones included."""
     name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    if name != "scaled_dot_product_attention" and name not in _KERNELS:
+        return False
     named = {k.arg: k.value for k in call.keywords}
     if None in named:
         return False
@@ -128,10 +132,8 @@ def unmasked(call: ast.Call) -> bool:
         causal = named.get("is_causal")
         off = causal is None or (isinstance(causal, ast.Constant) and causal.value is False)
         return off and len(call.args) < 4 and "attn_mask" not in named
-    if name in _KERNELS:
-        causal = named.get("causal")
-        return (causal is None and len(call.args) < 6) or (isinstance(causal, ast.Constant) and causal.value is False)
-    return False
+    causal = named.get("causal")
+    return (causal is None and len(call.args) < 6) or (isinstance(causal, ast.Constant) and causal.value is False)
 
 
 def passes(module: Module, call: ast.Call, depth: int = 3) -> Iterator[ast.FunctionDef]:
