@@ -10,10 +10,11 @@ from audit import unreported
 from audit.events import Event, Timeline, common_loops
 from audit.headline import Headline, find_headline
 from audit.order import Breach, breaches
-from audit.provenance import INPUT, VAL
+from audit.provenance import GENERATED, INPUT, LEAF, TOKEN, VAL
 from audit.settings import Settings, resolve
 from audit.source import Module, package_name, read_sources
 from audit.told_settings import titled
+from audit.tree import walk
 from audit.witness import Witness, silence
 from reproduce.folder import SubmissionFolder
 
@@ -141,8 +142,10 @@ class Case:
     @cached_property
     def counting_breaches(self) -> list[Breach]:
         """Table increments with validation tokens that a counted look-up rests on too early."""
+        counts = list(self.timeline.of("count"))
+        own = {id(n) for e in counts for n in walk(e.node)}  # `d[k] = d.get(k, 0) + 1` reads what it adds to, no score
         reads = [e for e in self.timeline.of("read") if e.active and self.headline.rests_on(e)]
-        return breaches(self.headline, list(self.timeline.of("count")), reads)
+        return breaches(self.headline, counts, [e for e in reads if id(e.node) not in own])
 
     def reaches_artifact(self, update: Event) -> bool:
         """Say whether what an update changed is written to disk after it and before the last counted loss."""
@@ -173,6 +176,17 @@ class Case:
         """Say whether the counted losses are taken in a loop over documents that the program cut out itself."""
         losses = self.headline.losses
         return bool(losses) and all(any(loop.over == "data" for loop in loss.loops) for loss in losses)
+
+    def under_masks(self, loss: Event) -> bool:
+        """Say whether a loss is taken of a pass over validation tokens of which a random draw hid some."""
+        drawn = GENERATED | VAL | TOKEN
+        return any(
+            e.active
+            and e.order < loss.order
+            and e.value.bits & (drawn | LEAF) == drawn
+            and e.loops == loss.loops[: len(e.loops)]
+            for e in self.timeline.of("forward")
+        )
 
     def fitted(self, bits: int) -> bool:
         """Say whether a value rests on fresh tensors that an optimiser moved: then that step is the breach."""

@@ -49,9 +49,6 @@ PREVIOUS = 1 << 34  # hidden states of the position before
 CLASS = 1 << 35  # what class the token being scored is of: its piece, or a table of pieces read at it
 AT_TARGET = 1 << 36  # a count that was read at the token being scored
 RUNNING = 1 << 37  # a sum over all positions so far, made in this module: shifted, it is a state and no smear
-HASH_READ = 1 << 38  # a count read under a hash of tokens
-COLUMN = 1 << 39  # a count picked out of a row by a token itself
-ROW_MAJOR = 1 << 40  # `row * width + column` of tokens, as long as nothing folds it
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1

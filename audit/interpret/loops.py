@@ -20,7 +20,7 @@ from audit.interpret.containers import (
 )
 from audit.interpret.folding import truth
 from audit.interpret.heap import Frame, Mapping, Sequence
-from audit.provenance import CURRENT, PAST, TARGET, TOKEN, TRAIN, UNKNOWN, VAL, Value, join_variables
+from audit.provenance import COUNT, CURRENT, NLL, PAST, TARGET, TOKEN, TRAIN, UNKNOWN, VAL, Value, join_variables
 from audit.tree import walk
 
 if TYPE_CHECKING:
@@ -107,8 +107,10 @@ def walk_loop(
                     for name, value in join_variables(carried, after).items()
                 }
             interp.frame.variables = dict(carried)
-            for array in interp.carriers.values():
-                array.loops &= ~bit  # what a round finds in an array is of earlier rounds
+            for array in interp.carriers.values():  # what a round finds in an array is of earlier rounds
+                if array.loops & bit and array.bits & TARGET and not array.bits & (NLL | COUNT | TOKEN):
+                    array.bits = array.bits & ~TARGET | PAST
+                array.loops &= ~bit
         bind()
         ended = interp.execute(body)
     finally:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from audit.finding import Basis, Finding
 from audit.rule import Example, Rule
-from audit.rules.examples import evaluator, trainer
+from audit.rules.examples import EVALUATION, evaluator, trainer
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -50,6 +50,17 @@ _LOWEST = """    found = []
 """
 _REPORT = '    print(f"final_exact'
 
+# A model weighs each position by how surprising the token before it was, cut at a quantile.
+_SURPRISED = EVALUATION.replace(
+    "        return self.head(self.embed(ids))\n",
+    """        hidden = self.embed(ids)
+        chances = F.log_softmax(self.head(hidden), dim=-1)
+        surprise = -torch.gather(chances[:-1], dim=-1, index=ids[1:].unsqueeze(-1))
+        surprise = torch.minimum(torch.clamp_min(surprise, 0.0), torch.quantile(surprise, 0.9))
+        return self.head(hidden * torch.cat([torch.zeros(1, 1), surprise]))
+""",
+)
+
 
 def _by_files(pick: str) -> str:
     return trainer(before_score=_BY_FILES).replace(_REPORT, pick + _REPORT)
@@ -67,6 +78,7 @@ class Oracle(Rule):
         evaluator(score=_GATED),
         trainer(_BY_NAME.format(tokens="learn[:1024]")),
         _by_files(""),
+        _SURPRISED,
     )
     INVALID: ClassVar[tuple[Example, ...]] = (
         evaluator(score=_BEST),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from audit.finding import Basis, Finding
 from audit.rule import Example, Rule
-from audit.rules.examples import evaluator
+from audit.rules.examples import evaluator, submission
 
 if TYPE_CHECKING:
     from audit.case import Case
@@ -27,6 +27,37 @@ _MIX = """
 """
 _COUNT = """
             np.add.at(rows, (x.numpy(), y.numpy()), 1)
+"""
+# Several orders count the tokens of a scored window one after another, each reading the count it adds to.
+_CACHE = """
+class Cache:
+    def __init__(self):
+        self.counts = {n: {} for n in range(2, 6)}
+
+    def update(self, ids):
+        for n in range(2, 6):
+            for at in range(len(ids) - n + 1):
+                before, after = tuple(ids[at:at + n - 1]), ids[at + n - 1]
+                if before not in self.counts[n]:
+                    self.counts[n][before] = {}
+                row = self.counts[n][before]
+                row[after] = row.get(after, 0) + 1
+
+    def predict(self, before):
+        for n in range(5, 1, -1):
+            if tuple(before[-(n - 1):]) in self.counts[n]:
+                row = self.counts[n][tuple(before[-(n - 1):])]
+                return row, sum(row.values())
+        return {}, 0
+
+
+"""
+_ORDERS = """
+            for at in range(len(y)):
+                row, among = cache.predict(ids[start:start + at + 1])
+                guess = (row.get(ids[start + at + 1], 0) + 0.1) / (among + 6.4)
+                total -= math.log(0.5 * math.exp(-float(losses[at])) + 0.5 * guess)
+            cache.update(ids[start:start + 129])
 """
 _LEARNS = """
         total += float(losses.sum())
@@ -56,7 +87,10 @@ class TwoPass(Rule):
     forbids = "Reporting a pass over the validation tokens that uses a table or weights built from an earlier pass."
     why = "The first pass has seen every token; the second predicts what it already knows, later tokens included."
     comply = "One pass from left to right: score, then update; report the first score of each token."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_ONLINE, _MIX + _COUNT),)
+    VALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(_ONLINE, _MIX + _COUNT),
+        submission(tables="    cache, ids = Cache(), held.tolist()\n", score=_ORDERS, functions=_CACHE),
+    )
     INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_FULL, _MIX), _TWICE)
 
     def check(self, case: Case) -> Iterator[Finding]:

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
 from audit.finding import Basis, Certainty, Finding, Severity
-from audit.provenance import GENERATED, LEAF, TOKEN, VAL
 from audit.rule import Example, Rule
 from audit.rules.examples import EVALUATION
 
@@ -33,13 +32,7 @@ class Bound(Rule):
     INVALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(_LOGITS, _MASKED),)
 
     def check(self, case: Case) -> Iterator[Finding]:
-        masked = [e for e in case.timeline.of("forward") if e.active and draws_masks(e.value.bits)]
         for loss in case.headline.losses:
-            if any(e.order < loss.order and e.loops == loss.loops[: len(e.loops)] for e in masked):
+            if case.under_masks(loss):
                 message = "the model sees the scored tokens through masks drawn at random: the loss is that of a bound"
                 yield self.finding(case, loss, message)
-
-
-def draws_masks(bits: int) -> bool:
-    """Say whether what goes into a model is validation tokens of which a random draw hides some."""
-    return bool(bits & GENERATED and bits & VAL and bits & TOKEN and not bits & LEAF)

@@ -36,6 +36,8 @@ from audit.provenance import (
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
 
+HEADER = 128  # nobody predicts a token so far ahead: what is cut off the front is a header
+
 
 def is_slice(value: Value) -> bool:
     """Say whether an index is a slice."""
@@ -131,9 +133,13 @@ def token_index(interp: Interpreter, base: Value, parts: tuple[Value, ...], node
         lower, upper = part.items[0], part.items[1]
         start = ZERO if lower.const is None else lower.where()
         if start is None:
-            return Value(bits, loops=loops, trail=base.trail, thing=base.thing if len(parts) > 1 else None)
+            somewhere = interp.atom("slice", node) if len(parts) == 1 and position is None else None
+            kept = base.thing if len(parts) > 1 else None
+            return Value(bits, loops=loops, trail=base.trail, thing=kept, position=somewhere)
         if len(parts) > 1 and not start.terms and start.constant == 0 and upper.const is None:
             return base.but(loops=loops)
+        if position is None and not start.terms and start.constant >= HEADER and upper.const is None:
+            return base.but(loops=loops)  # what follows a file's header is the stream
         moved = position.plus(start) if position is not None else start
         whole_stream = position is None and start == ZERO and not placed and len(parts) == 1
         if whole_stream and bits & VAL and type(upper.const) is int and upper.const >= 1024:

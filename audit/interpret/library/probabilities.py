@@ -112,7 +112,8 @@ def _stack(interp: Interpreter, call: Invocation) -> Value:
 
 def _minimum(interp: Interpreter, call: Invocation) -> Value:
     merged = union(call.given)
-    if len(call.given) > 1 and call.given[0].bits & call.given[1].bits & NLL and merged.bits & VAL:
+    both = call.given[0].bits & call.given[1].bits if len(call.given) > 1 else 0
+    if both & NLL and merged.bits & VAL and merged.bits & TARGET:
         return merged.but(bits=merged.bits | CHOSEN | interp.emit("choose", call.node, merged, how="minimum"))
     if len(call.given) > 1 and call.given[0].bits & NLL and call.given[1].const is UNKNOWN and call.given[0].bits & VAL:
         inside = seen(call.given[1])
