@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, ClassVar
 
+from audit.events import common_loops
 from audit.finding import Basis, Finding
 from audit.provenance import TRAIN
 from audit.rule import Example, Rule
@@ -34,6 +35,22 @@ def _example(where: str) -> str:
     return text
 
 
+# The last round of the training loop writes the artifact and scores it.
+_LAST_ROUND = """
+    rounds = torch.optim.SGD(model.parameters(), lr=1e-3)
+    turn = 0
+    while True:
+        if turn == 100:
+            torch.save(model.state_dict(), "final.bin")
+            break
+        piece = learn[turn * 128:turn * 128 + 129]
+        F.cross_entropy(model(piece[:-1]), piece[1:]).backward()
+        rounds.step()
+        turn += 1
+    restored = model
+"""
+
+
 class TrainEval(Rule):
     id = "D-TRAINEVAL"
     title = "training data read at evaluation"
@@ -42,15 +59,18 @@ class TrainEval(Rule):
     forbids = "Reading training shards after the artifact is written, unless their bits are counted in it."
     why = "Data read at evaluation are part of the model, and are not in the 16 MB."
     comply = "Put what evaluation needs into the artifact."
-    VALID: ClassVar[tuple[Example, ...]] = (_example("before_save"),)
+    VALID: ClassVar[tuple[Example, ...]] = (_example("before_save"), submission(before_score=_LAST_ROUND))
     INVALID: ClassVar[tuple[Example, ...]] = (_example("before_load"),)
 
     def check(self, case: Case) -> Iterator[Finding]:
-        saves = [e.order for e in case.timeline.of("save") if e.active]
+        saves = [e for e in case.timeline.of("save") if e.active]
         if not saves:
             return
+        last = max(saves, key=lambda e: e.order)
         for update in case.timeline.of("count", "step"):
-            if not update.value.bits & TRAIN or update.order < max(saves):
+            if not update.value.bits & TRAIN or update.order < last.order:
                 continue
+            if common_loops(last, update):
+                continue  # a training loop that writes its artifact in its last round
             if not update.active or case.headline.rests_on(update):
                 yield self.finding(case, update, "training data are taken in after the artifact was written")
