@@ -49,6 +49,8 @@ PREVIOUS = 1 << 34  # hidden states of the position before
 CLASS = 1 << 35  # what class the token being scored is of: its piece, or a table of pieces read at it
 AT_TARGET = 1 << 36  # a count that was read at the token being scored
 RUNNING = 1 << 37  # a sum over all positions so far, made in this module: shifted, it is a state and no smear
+PARTITION = 1 << 38  # what a softmax divides by, its logarithm, or the maximum taken off the logits before
+EXPONENTIAL = 1 << 39  # exponentials of logits, not yet multiplied with anything: their sum is a partition function
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1
@@ -192,10 +194,17 @@ def join(a: Value, b: Value) -> Value:
     if a.position is not None and b.position is not None and a.position.constant == b.position.constant:
         position = a.position if len(a.position.terms) >= len(b.position.terms) else b.position
     trail = a.trail if b.trail is None or (a.trail is not None and a.bits >= b.bits) else b.trail
+    bits, thing = a.bits | b.bits, a.thing if a.thing is not None else b.thing
+    if b.thing is not None and b.thing.apart and thing is not b.thing:
+        # What was only allocated so far is to become those columns; of two different stacks nothing is known apart.
+        if thing is not None and not thing.apart and not thing.bits:
+            thing = b.thing
+        else:
+            bits |= b.thing.bits
     return Value(
-        a.bits | b.bits,
+        bits,
         a.const if same_constant(a.const, b.const) else UNKNOWN,
-        a.thing if a.thing is not None else b.thing,
+        thing,
         items,
         position,
         a.loops | b.loops,

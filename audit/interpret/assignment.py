@@ -9,6 +9,7 @@ from audit.interpret.containers import element_of, known_items, put, put_item
 from audit.interpret.heap import (
     Array,
     Class,
+    Columns,
     Function,
     Instance,
     Layer,
@@ -18,9 +19,10 @@ from audit.interpret.heap import (
     Sequence,
     Template,
 )
+from audit.interpret.library.indexing import constant_column
 from audit.interpret.library.tables import count_if_stored_back, count_if_table
 from audit.interpret.library.training import step_if_gradient
-from audit.interpret.models import is_model, parameters_of
+from audit.interpret.models import is_model, looks_at_no_target, parameters_of
 from audit.interpret.scoring import score_if_nll_stored
 from audit.provenance import (
     CLASS,
@@ -140,6 +142,10 @@ def unpack_items(interp: Interpreter, targets: list[ast.expr], value: Value, nod
         for target, item in zip(targets[len(targets) - after :], items[len(items) - after :], strict=False):
             assign(interp, target, item, node)
         return
+    if isinstance(value.thing, Array) and not value.thing.bits and isinstance(getattr(node, "value", None), ast.Call):
+        for target in targets:  # `a, b = torch.empty(2, n)`: rows that know nothing of each other
+            assign(interp, target, Value(value.bits, thing=interp.made(Array(node), node)), node)
+        return
     element = element_of(interp, value, node)
     for i, target in enumerate(targets):
         assign(interp, target, element.but(const=UNKNOWN, position=None) if i else element, node)
@@ -210,8 +216,11 @@ def store_element(
     elif isinstance(thing, Array):
         if value.bits & TEXT and not value.bits & (VAL | COMPARED):
             interp.emit("bytes", node, value)
-        if value.bits & NOT_TARGET and not value.bits & (TARGET | NLL | FULL) and thing.bits & NLL:
-            value = value.but(bits=value.bits | interp.emit("expert", node, value))
+        if isinstance(value.thing, Columns):
+            if not thing.bits and isinstance(target, ast.Name):  # room for those columns, and nothing else
+                assign(interp, target, value, node)
+            value = value.but(bits=value.bits | value.thing.bits)
+        value = store_part(interp, thing, index, value, node)
         thing.bits |= value.bits & ~COMPARED | (PREVIOUS if value.bits & SHIFTED else 0)
         thing.loops |= value.loops | index.loops
         interp.carriers[id(thing)] = thing
@@ -223,6 +232,23 @@ def store_element(
         method = thing.cls.find("__setitem__") if thing.cls else None
         if method is not None and isinstance(method.thing, Function):
             interp.call_function(method.thing, [base, index, value], {}, node)
+
+
+def store_part(interp: Interpreter, thing: Array, index: Value, value: Value, node: ast.AST) -> Value:
+    """Note what is written to a column of its own, and numbers that look at no target beside losses."""
+    at = constant_column(index)
+    if at is not None and isinstance(node, ast.Assign) and value.thing is None:
+        thing.parts[at] = join(thing.parts[at], value) if at in thing.parts else value
+    elif thing.parts and not isinstance(node, ast.AugAssign):
+        thing.parts = {}
+    if looks_at_no_target(value.bits):
+        thing.alone.append((node, value))
+    if thing.alone and (thing.bits | value.bits) & NLL:
+        bits = 0
+        for where, number in thing.alone[:4]:
+            bits |= interp.emit("expert", where, number)
+        return value.but(bits=value.bits | bits)
+    return value
 
 
 def gated(interp: Interpreter, value: Value, index: Value, node: ast.AST) -> Value:

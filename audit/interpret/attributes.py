@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from audit.interpret.containers import element_of, known_items, mapping_of, tuple_of
 from audit.interpret.heap import (
     Class,
+    Columns,
     External,
     Function,
     Instance,
@@ -23,7 +24,7 @@ from audit.interpret.heap import (
     external,
     seen,
 )
-from audit.interpret.library.indexing import index_tensor
+from audit.interpret.library.indexing import index_columns, index_tensor
 from audit.interpret.library.surroundings import ENVIRONMENT, environment_variable
 from audit.interpret.library.tables import from_mapping, table_read
 from audit.interpret.models import is_model
@@ -134,6 +135,8 @@ def subscript(interp: Interpreter, base: Value, index: Value, node: ast.Subscrip
         if thing.name == "sys.modules":
             return Value(thing=interp.frame.module)
         return Value()
+    if isinstance(thing, Columns):
+        return index_columns(base, thing, index)
     items = known_items(base)
     if items is not None:
         if type(index.const) is int and -len(items) <= index.const < len(items):

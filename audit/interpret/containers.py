@@ -6,7 +6,18 @@ import ast
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from audit.interpret.heap import Array, Buffer, Function, Instance, Mapping, Parameters, Range, Sequence, constant
+from audit.interpret.heap import (
+    Array,
+    Buffer,
+    Columns,
+    Function,
+    Instance,
+    Mapping,
+    Parameters,
+    Range,
+    Sequence,
+    constant,
+)
 from audit.provenance import CURRENT, EVENTS, INPUT, MODEL, NLL, PARAM, TARGET, TOKEN, UNKNOWN, VAL, Value, join
 
 if TYPE_CHECKING:
@@ -70,6 +81,8 @@ def known_items(value: Value) -> tuple[Value, ...] | None:
     thing = value.thing
     if isinstance(thing, Sequence) and thing.items is not None:
         return tuple(thing.items)
+    if isinstance(thing, Columns):
+        return tuple(thing.members)
     if isinstance(value.const, tuple) and len(value.const) <= 64:
         return tuple(constant(c) for c in value.const)
     return None

@@ -6,12 +6,24 @@ import ast
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from audit.interpret.assignment import assign, chosen_by
+from audit.interpret.assignment import assign, chosen_by, store_element
 from audit.interpret.attributes import attribute, subscript
 from audit.interpret.branches import eval_if_expression
 from audit.interpret.containers import element_of, known_items, put, tuple_of
 from audit.interpret.folding import truth
-from audit.interpret.heap import SLICE, Frame, Function, Mapping, Sequence, Template, external, seen
+from audit.interpret.heap import (
+    SLICE,
+    Array,
+    Class,
+    Frame,
+    Function,
+    Instance,
+    Mapping,
+    Sequence,
+    Template,
+    external,
+    seen,
+)
 from audit.interpret.loops import eval_comprehension
 from audit.interpret.operators import eval_binary, eval_compare, eval_unary
 from audit.interpret.texts import joined_bits, setting
@@ -133,9 +145,21 @@ def eval_call(interp: Interpreter, node: ast.Call) -> Value:
         elif isinstance(value.thing, Mapping):
             named.update((str(k), v) for k, v in value.thing.entries.items())
     result = interp.call(function, given, named, node)
+    if "out" in named and not isinstance(function.thing, Function | Class | Instance):
+        write_out(interp, node, named["out"], result)
     if result.thing is None and result.bits & NLL and isinstance(node.func, ast.Attribute):
         rebind_receiver(interp, node.func, result)
     return result
+
+
+def write_out(interp: Interpreter, node: ast.Call, place: Value, result: Value) -> None:
+    """``torch.sum(x, dim=1, out=total)`` writes what it gives to an array."""
+    written = next(keyword.value for keyword in node.keywords if keyword.arg == "out")
+    if isinstance(written, ast.Subscript):
+        base, index = interp.evaluate(written.value), interp.evaluate(written.slice)
+        store_element(interp, written.value, base, index, result, node)
+    elif isinstance(place.thing, Array):
+        store_element(interp, written, place, Value(), result, node)
 
 
 def rebind_receiver(interp: Interpreter, func: ast.Attribute, result: Value) -> None:

@@ -19,6 +19,7 @@ class Thing:
     """Anything a value can refer to; ``depth`` and ``dead`` say where it was made, for a write must know."""
 
     __slots__ = ("bits", "dead", "depth", "loops", "node", "trail")
+    apart = False  # whether what it holds can still be taken apart
 
     def __init__(self, node: ast.AST | None = None) -> None:
         self.bits = 0  # what was written into it
@@ -122,13 +123,26 @@ class Instance(Thing):
 class Array(Thing):
     """A tensor or array made by an allocation: what is written into it stays with it through views."""
 
-    __slots__ = ("counted", "leaf", "position")
+    __slots__ = ("alone", "counted", "leaf", "parts", "position")
 
     def __init__(self, node: ast.AST | None = None) -> None:
         super().__init__(node)
         self.counted = False  # incremented under token keys somewhere
         self.leaf = False
         self.position: Linear | None = None
+        self.parts: dict[int, Value] = {}  # what was written under a constant index
+        self.alone: list[tuple[ast.AST, Value]] = []  # numbers written into it that look at no target
+
+
+class Columns(Thing):
+    """Several values stacked into one tensor; ``bits`` are what they make where they are mixed with each other."""
+
+    __slots__ = ("members",)
+    apart = True
+
+    def __init__(self, members: list[Value], bits: int) -> None:
+        super().__init__()
+        self.members, self.bits = members, bits
 
 
 class Sequence(Thing):

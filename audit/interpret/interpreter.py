@@ -63,6 +63,7 @@ class Interpreter:
         self.known_atoms: dict[object, int] = {}
         self.order = self.steps = self.depth = 0
         self.step_bits = 0
+        self.stacks = False  # whether values of different kinds were stacked
         self.source_bits = 0  # of what was read from files of code
         self.held_bits = 0  # of what was looked up in mappings under keys of tokens
         self.silent = self.maybe = self.uncertain = self.entry_loops = 0

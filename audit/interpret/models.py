@@ -5,7 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from audit.interpret.heap import Array, Instance, Layer, Mapping, Parameters, Sequence, Thing
-from audit.provenance import FULL, INPUT, MODEL, NLL, NOT_TARGET, PARAM, RUNNING, TARGET, TOKEN, Value
+from audit.provenance import (
+    COMPARED,
+    EXPONENTIAL,
+    FULL,
+    INPUT,
+    MODEL,
+    NLL,
+    NOT_TARGET,
+    PARAM,
+    PARTITION,
+    RUNNING,
+    TARGET,
+    TOKEN,
+    Value,
+)
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
@@ -32,12 +46,22 @@ def mark_input(given: list[Value]) -> list[Value]:
     return given
 
 
+def is_vocabulary(bits: int) -> bool:
+    """Say whether a value has an entry a token id: a distribution, or what a model put out and nothing reduced yet."""
+    return bool(bits & FULL) or bool(bits & MODEL and not bits & (NLL | TARGET | NOT_TARGET | PARTITION | COMPARED))
+
+
+def looks_at_no_target(bits: int) -> bool:
+    """Say whether a value is a number of the whole distribution, whatever the target is."""
+    return bool(bits & NOT_TARGET) and not bits & (TARGET | NLL | FULL)
+
+
 def from_model(value: Value, weights: int, foreign: int = 0) -> Value:
     """Mark what a model put out with what its weights rest on; attention's distributions stay inside."""
     items = tuple(from_model(i, weights, foreign) for i in value.items) if value.items is not None else None
     if value.const is None or isinstance(value.const, str | int | float):
         return value
-    bits = value.bits & ~(FULL | NOT_TARGET | RUNNING | foreign)
+    bits = value.bits & ~(FULL | NOT_TARGET | PARTITION | EXPONENTIAL | RUNNING | foreign)
     if not bits & NLL:
         bits &= ~TOKEN
     return value.but(bits=bits | weights | PARAM | MODEL, items=items, position=None)

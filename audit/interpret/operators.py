@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from audit.interpret.containers import combine_sequences
 from audit.interpret.folding import fold_binary, fold_compare, fold_unary, truth
-from audit.interpret.heap import External, Sequence, Template
+from audit.interpret.heap import Columns, External, Sequence, Template, Thing
+from audit.interpret.models import is_vocabulary
 from audit.interpret.texts import joined_bits, text_of
 from audit.provenance import (
     ARTIFACT,
@@ -18,6 +19,7 @@ from audit.provenance import (
     COMPARED,
     COUNT,
     CURRENT,
+    EXPONENTIAL,
     FULL,
     HASH_CURRENT,
     HASH_TARGET,
@@ -27,6 +29,7 @@ from audit.provenance import (
     NLL,
     NOT_TARGET,
     PARAM,
+    PARTITION,
     PAST,
     POSITION,
     PREVIOUS,
@@ -107,13 +110,37 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
         if isinstance(number, float) and 0.5 < number < 1.5 and number != 1.0 and not bits & COUNT:
             bits |= SCALED | interp.emit("scale", node, Value(bits, trail=left.trail or right.trail), factor=number)
     elif isinstance(op, ast.MatMult):
-        bits &= ~(FULL | TOKEN)
-    joined = None
+        bits |= sum(side.thing.bits for side in (left, right) if isinstance(side.thing, Columns))
+        if left.bits & right.bits & FULL and not bits & NLL:
+            bits |= NOT_TARGET  # the sum of p log p as a product of matrices
+        bits &= ~(FULL | TOKEN | EXPONENTIAL)
+    if bits & ALONE and bits & MODEL:
+        bits = scaled_distribution(op, left, right, bits)
+    joined: Thing | None = left.thing if isinstance(left.thing, Columns) else None
+    if isinstance(right.thing, Columns):
+        if joined is not None and joined is not right.thing:
+            bits |= right.thing.bits
+        joined = joined or right.thing
     if isinstance(op, ast.Div) and isinstance(right.const, str):  # of a path: what comes before may be unknown
         joined = Template(f"{text_of(left) or chr(0)}/{right.const}")
     loops = left.loops | right.loops
     trail = left.trail if right.trail is None or (left.trail is not None and left.bits >= right.bits) else right.trail
     return Value(bits, UNKNOWN, joined, None, position, loops, trail)
+
+
+ALONE = NOT_TARGET | PARTITION | EXPONENTIAL
+
+
+def scaled_distribution(op: ast.operator, left: Value, right: Value, bits: int) -> int:
+    """Follow a softmax that is written out: a distribution combined with one number a position is a distribution."""
+    one_number = NOT_TARGET | PARTITION
+    for one, other in ((left, right), (right, left)):
+        if one.bits & one_number and not one.bits & (FULL | NLL) and is_vocabulary(other.bits):
+            bits &= ~one_number
+    product = isinstance(op, ast.Mult) and left.bits & right.bits & MODEL
+    if product or isinstance(op, ast.Pow) or (isinstance(op, ast.Div) and right.bits & MODEL):
+        bits &= ~EXPONENTIAL
+    return bits
 
 
 def mixed_tokens(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, right: Value, bits: int) -> int:
@@ -176,7 +203,8 @@ def eval_unary(interp: Interpreter, node: ast.UnaryOp) -> Value:
         known = truth(value)
         return Value(value.bits, UNKNOWN if known is None else not known, loops=value.loops)
     position = value.position.times(-1) if value.position is not None and isinstance(node.op, ast.USub) else None
-    return Value(value.bits, UNKNOWN, None, None, position, value.loops, value.trail)
+    thing = value.thing if isinstance(value.thing, Columns) else None
+    return Value(value.bits, UNKNOWN, thing, None, position, value.loops, value.trail)
 
 
 def eval_compare(interp: Interpreter, node: ast.Compare) -> Value:

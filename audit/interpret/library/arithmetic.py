@@ -17,12 +17,15 @@ from audit.provenance import (
     COMPARED,
     COUNT,
     EVENTS,
+    EXPONENTIAL,
     FULL,
     HASH_TARGET,
     HASHED,
     INPUT,
     LEAF,
+    MODEL,
     NLL,
+    NOT_TARGET,
     PARAM,
     PAST,
     PREVIOUS,
@@ -46,6 +49,8 @@ def _add_in_place(interp: Interpreter, call: Invocation) -> Value:
     right = union(others)
     thing = base.thing
     bits = right.bits
+    if call.name in ("mul_", "div_") and base.bits & EXPONENTIAL and bits & MODEL:
+        base = base.but(bits=base.bits & ~EXPONENTIAL)  # a sum over it is no partition function any more
     if bits & NLL and bits & VAL:
         bits |= score_if_nll(interp, call.node, right)
     step_if_gradient(interp, call.node, base, right)
@@ -140,7 +145,10 @@ def _hash(interp: Interpreter, call: Invocation) -> Value:
 
 def _einsum(interp: Interpreter, call: Invocation) -> Value:
     merged = union(call.given)
-    return Value(merged.bits & ~(FULL | TOKEN), loops=merged.loops, trail=merged.trail)
+    bits = merged.bits & ~(FULL | TOKEN | EXPONENTIAL)
+    if sum(bool(g.bits & FULL) for g in call.given) > 1 and not bits & NLL:
+        bits |= NOT_TARGET  # the sum of p log p
+    return Value(bits, loops=merged.loops, trail=merged.trail)
 
 
 def _pad(interp: Interpreter, call: Invocation) -> Value:

@@ -10,6 +10,7 @@ from audit.interpret.folding import call_pure, call_text
 from audit.interpret.heap import (
     Array,
     Buffer,
+    Columns,
     External,
     Function,
     Instance,
@@ -25,10 +26,11 @@ from audit.interpret.heap import (
 from audit.interpret.library import arithmetic, files, networks, probabilities, python, surroundings, tables, training
 from audit.interpret.library.container_methods import mapping_method, sequence_method
 from audit.interpret.library.files import buffer_method, code_found, note, path_method, read_bits, read_code
+from audit.interpret.library.indexing import settled
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.library.networks import TEXT_OF_TOKENIZER, model_method, tokenizer_method
 from audit.interpret.library.surroundings import parser_method
-from audit.interpret.library.tensors import of_tensors
+from audit.interpret.library.tensors import VIEWS, of_tensors
 from audit.interpret.library.training import make_optimizer, optimizer_method
 from audit.interpret.scoring import report
 from audit.interpret.texts import text_of
@@ -55,6 +57,12 @@ CALLBACKS = words(
     Thread Process spawn submit map run start_processes launch
     """
 )
+KEEPS_COLUMNS = VIEWS | words(
+    """
+    exp exp2 log neg add sub subtract mul multiply div divide clamp clip nan_to_num unbind unstack select stack cat
+    concat concatenate all_gather all_gather_object append extend list tuple print log0 size dim len
+    """
+)
 FUNCTIONS: dict[str, Handler] = {
     **python.FUNCTIONS,
     **files.FUNCTIONS,
@@ -70,6 +78,13 @@ OPERATIONS: dict[str, Handler] = {
 }
 
 
+def settle(name: str, given: list[Value]) -> list[Value]:
+    """Make one value of a stack that goes where nobody takes it apart again, as a sum over it does."""
+    if name in KEEPS_COLUMNS or not any(isinstance(value.thing, Columns) for value in given):
+        return given
+    return [settled(value) if isinstance(value.thing, Columns) else value for value in given]
+
+
 def operate(interp: Interpreter, call: Invocation) -> Value | None:
     """Return what an operation on data gives, be it called as a function or as a method; None for an unknown one."""
     handler = OPERATIONS.get(call.name)
@@ -79,6 +94,8 @@ def operate(interp: Interpreter, call: Invocation) -> Value | None:
 def call_library(interp: Interpreter, name: str, given: list[Value], named: dict[str, Value], node: ast.AST) -> Value:
     """Return what a library function gives."""
     last = name.rsplit(".", 1)[-1]
+    if interp.stacks:
+        given = settle(last, given)
     this = Invocation(last, given, named, node, name)
     handler = FUNCTIONS.get(name) or FUNCTIONS.get(last)
     if handler is not None:
@@ -114,6 +131,8 @@ def call_method(
     interp: Interpreter, receiver: Value, name: str, given: list[Value], named: dict[str, Value], node: ast.AST
 ) -> Value:
     """Return what a method of a library object gives."""
+    if interp.stacks:
+        receiver, *given = settle(name, [receiver, *given])
     thing = receiver.thing
     if isinstance(receiver.const, str):
         folded = call_text(receiver.const, name, [g.const for g in given], {k: v.const for k, v in named.items()})

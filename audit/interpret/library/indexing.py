@@ -5,8 +5,10 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from audit.interpret.heap import Array, seen
+from audit.interpret.containers import deep_bits
+from audit.interpret.heap import Array, Columns, seen
 from audit.interpret.library.tables import class_of, table_read
+from audit.interpret.models import looks_at_no_target
 from audit.provenance import (
     BYTES,
     COMPARED,
@@ -46,6 +48,10 @@ def is_slice(value: Value) -> bool:
 
 def index_tensor(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> Value:
     """Return ``base[at]`` for tensors and arrays."""
+    if isinstance(base.thing, Columns):
+        return index_columns(base, base.thing, at)
+    if isinstance(base.thing, Array) and base.thing.parts and (written := part_at(base.thing, at)) is not None:
+        return written
     base = seen(base)
     thing = base.thing if isinstance(base.thing, Array) else None
     parts = at.items if at.items is not None and not is_slice(at) else (at,)
@@ -95,6 +101,39 @@ def index_tensor(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> 
     return Value(bits, UNKNOWN, keep, None, position, loops, base.trail)
 
 
+def column(base: Value, thing: Columns, at: int) -> Value:
+    """Return one of the values that were stacked."""
+    member = thing.members[at] if -len(thing.members) <= at < len(thing.members) else None
+    return member.but(loops=member.loops | base.loops) if member is not None else settled(base)
+
+
+def index_columns(base: Value, thing: Columns, at: Value) -> Value:
+    """``rows[:, 1]`` takes a stacked value out; rows, and all columns of them, stay what they are."""
+    parts = at.items if at.items is not None and not is_slice(at) else (at,)
+    loops = base.loops
+    for part in parts:
+        loops |= part.loops
+        if type(part.const) is int:
+            return column(base, thing, part.const)
+    last = parts[-1]
+    if len(parts) > 1 and last.const is not None and last.const is not Ellipsis:
+        if not is_slice(last) or last.items is None:
+            return settled(base)  # which one is not known
+        bounds = [bound.const for bound in last.items]
+        if any(bound is not None and type(bound) is not int for bound in bounds):
+            return settled(base)
+        kept = thing.members[slice(*bounds)]
+        if not any(looks_at_no_target(member.bits) for member in kept):
+            return Value(base.bits, loops=loops, trail=base.trail)
+        return base.but(thing=Columns(kept, thing.bits), loops=loops)
+    return base.but(loops=loops, position=None)
+
+
+def settled(value: Value) -> Value:
+    """Return a stack as one value: from here on nobody takes it apart."""
+    return Value(value.bits | deep_bits(value), loops=value.loops, trail=value.trail)
+
+
 def shifted_hidden(parts: tuple[Value, ...]) -> bool:
     """``x[:, :-1]``: all positions but the last."""
     for part in parts[1:2]:
@@ -103,6 +142,21 @@ def shifted_hidden(parts: tuple[Value, ...]) -> bool:
             if upper == -1 and lower in (None, 0):
                 return True
     return False
+
+
+def constant_column(at: Value) -> int | None:
+    """The index of a whole column: ``x[:, 1]``, ``x[..., 1]``."""
+    if at.items is None or is_slice(at) or len(at.items) < 2:
+        return None
+    *before, last = at.items
+    whole = all(p.const is Ellipsis or is_slice(p) for p in before)
+    return last.const if whole and type(last.const) is int else None
+
+
+def part_at(thing: Array, at: Value) -> Value | None:
+    """Return what was written to a column of an array, where nothing else can have been."""
+    index = constant_column(at)
+    return thing.parts.get(index) if index is not None else None
 
 
 def gathered(base: Value, key: Value) -> Value:

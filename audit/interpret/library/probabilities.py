@@ -6,10 +6,11 @@ import ast
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import known_items, union
-from audit.interpret.heap import Array, Sequence, seen
-from audit.interpret.library.indexing import gathered
+from audit.interpret.heap import Array, Columns, Sequence, seen
+from audit.interpret.library.indexing import column, gathered
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.library.tables import table_read
+from audit.interpret.models import is_vocabulary, looks_at_no_target
 from audit.interpret.operators import binary
 from audit.provenance import (
     BLENDED,
@@ -17,6 +18,7 @@ from audit.provenance import (
     COMPARED,
     COUNT,
     CURRENT,
+    EXPONENTIAL,
     FULL,
     INPUT,
     KEY,
@@ -25,6 +27,7 @@ from audit.provenance import (
     NLL,
     NOT_TARGET,
     PARAM,
+    PARTITION,
     PAST,
     PREVIOUS,
     RANK,
@@ -55,10 +58,20 @@ def _softmax(interp: Interpreter, call: Invocation) -> Value:
 def _cross_entropy(interp: Interpreter, call: Invocation) -> Value:
     logits = seen(call.given[0]) if call.given else call.named.get("input", Value())
     target = seen(call.given[1]) if len(call.given) > 1 else call.named.get("target", Value())
+    if target.bits & FULL and not target.bits & TOKEN:  # against a distribution of its own: no token is looked at
+        return Value(logits.bits & ~FULL | NOT_TARGET, loops=logits.loops, trail=logits.trail)
     bits = (logits.bits | target.bits) & ~(FULL | TOKEN | CURRENT | PAST | INPUT) | NLL | TARGET | MODEL
     loops = logits.loops | target.loops
     noted = Value(bits, loops=loops, trail=target.trail or logits.trail)
     return noted.but(bits=bits | interp.emit("nll", call.node, noted, logits=logits, target=target))
+
+
+def _entropy(interp: Interpreter, call: Invocation) -> Value | None:
+    """``Categorical(logits=x).entropy()``: a number of the whole distribution."""
+    base = seen(call.given[0]) if call.given else Value()
+    if not is_vocabulary(base.bits):
+        return None
+    return Value(base.bits & ~(FULL | EXPONENTIAL) | NOT_TARGET, loops=base.loops, trail=base.trail)
 
 
 def _gather(interp: Interpreter, call: Invocation) -> Value | None:
@@ -97,17 +110,51 @@ def _stack(interp: Interpreter, call: Invocation) -> Value:
     bits = merged.bits
     if any(m.bits & SHIFTED for m in members) and len(members) == 2:
         bits |= PREVIOUS
+    same = members[0].thing if members else None
+    if isinstance(same, Columns) and all(m.thing is same for m in members):  # rows of one stack, batch by batch
+        return Value(bits & ~same.bits, thing=same, loops=merged.loops, trail=merged.trail)
     scored = any(m.bits & NLL and m.bits & TARGET for m in members)
+    alone = 0
     for member in members:
-        if scored and member.bits & NOT_TARGET and not member.bits & (NLL | FULL):
-            bits |= MIXED_IN | interp.emit("expert", call.node, member)
+        if scored and looks_at_no_target(member.bits):
+            alone |= MIXED_IN | interp.emit("expert", call.node, member)
     neural = any(m.bits & NLL and m.bits & MODEL and not m.bits & (RATIO | TARGET_LOOKUP) for m in members)
     if neural and any(m.bits & (RATIO | TARGET_LOOKUP) and not m.bits & BLENDED for m in members):
         bits |= BLENDED | interp.emit("blend", call.node, merged)
     position = next((m.position for m in members if m.position is not None), None)
     if len({m.position.constant for m in members if m.position is not None}) > 1:
         position = None
-    return Value(bits, position=position, loops=merged.loops, trail=merged.trail)
+    thing = None
+    if alone:
+        thing = Columns(members, alone)
+        interp.made(thing, call.node)
+        interp.stacks = True
+    return Value(bits, thing=thing, position=position, loops=merged.loops, trail=merged.trail)
+
+
+def _unbind(interp: Interpreter, call: Invocation) -> Value | None:
+    base = call.given[0] if call.given else Value()
+    return Value(items=tuple(base.thing.members)) if isinstance(base.thing, Columns) else None
+
+
+def _pieces(interp: Interpreter, call: Invocation) -> Value | None:
+    """``total.split(size)``: views of the same memory, a piece at a time."""
+    base = call.given[0] if call.given else Value()
+    return base.but(items=None) if isinstance(base.thing, Array) else None
+
+
+def _select(interp: Interpreter, call: Invocation) -> Value | None:
+    """``rows.select(1, 0)``."""
+    base = call.given[0] if call.given else Value()
+    at = call.given[2].const if len(call.given) > 2 else None
+    return column(base, base.thing, at) if isinstance(base.thing, Columns) and type(at) is int else None
+
+
+def _share(interp: Interpreter, call: Invocation) -> Value:
+    """What lies between 0 and 1 is how much an expert counts, and no longer a loss."""
+    base = seen(call.given[0]) if call.given else Value()
+    bits = base.bits if base.bits & FULL else base.bits & ~(NOT_TARGET | PARTITION)
+    return Value(bits, loops=base.loops, trail=base.trail)
 
 
 def _minimum(interp: Interpreter, call: Invocation) -> Value:
@@ -140,12 +187,15 @@ def _where(interp: Interpreter, call: Invocation) -> Value | None:
 
 
 def _exp(interp: Interpreter, call: Invocation) -> Value:
-    """A token's log-probability that was divided over its bytes becomes a probability of each byte."""
+    """Exponentials of logits; a token's log-probability divided over its bytes becomes a probability of each byte."""
     base = seen(call.given[0]) if call.given else Value()
     bits = base.bits
     if bits & SPREAD and bits & VAL:
         bits |= interp.emit("spread", call.node, base)
-    return base.but(bits=bits, const=UNKNOWN, items=None, thing=None, position=None)
+    if bits & (FULL | MODEL) and not bits & (NLL | COUNT | TOKEN) and is_vocabulary(bits):
+        bits |= FULL | EXPONENTIAL
+    thing = base.thing if isinstance(base.thing, Columns) else None
+    return base.but(bits=bits, const=UNKNOWN, items=None, thing=thing, position=None)
 
 
 def _logaddexp(interp: Interpreter, call: Invocation) -> Value | None:
@@ -164,7 +214,9 @@ OPERATIONS: dict[str, Handler] = {
     "cross_entropy": _cross_entropy,
     "nll_loss": _cross_entropy,
     "fused_linear_cross_entropy": _cross_entropy,
+    "entropy": _entropy,
     "gather": _gather,
+    "log_prob": _gather,
     "take": _gather,
     "index_select": _gather,
     "take_along_dim": _gather,
@@ -176,10 +228,21 @@ OPERATIONS: dict[str, Handler] = {
     "vstack": _stack,
     "hstack": _stack,
     "column_stack": _stack,
+    "split": _pieces,
+    "array_split": _pieces,
+    "tensor_split": _pieces,
+    "chunk": _pieces,
+    "unbind": _unbind,
+    "unstack": _unbind,
+    "select": _select,
+    "sigmoid": _share,
+    "logsigmoid": _share,
+    "expit": _share,
     "minimum": _minimum,
     "fmin": _minimum,
     "where": _where,
     "logaddexp": _logaddexp,
     "exp": _exp,
     "exp2": _exp,
+    "exp_": _exp,
 }

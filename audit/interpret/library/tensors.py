@@ -9,11 +9,12 @@ from audit.interpret.containers import element_of, known_items, union
 from audit.interpret.folding import call_pure
 from audit.interpret.heap import Array, Sequence, seen
 from audit.interpret.library.invocation import Invocation
-from audit.interpret.models import inside_model
+from audit.interpret.models import inside_model, is_vocabulary
 from audit.provenance import (
     BYTES,
     CHOSEN,
     EVENTS,
+    EXPONENTIAL,
     FULL,
     GENERATED,
     LEAF,
@@ -21,6 +22,7 @@ from audit.provenance import (
     NLL,
     NOT_TARGET,
     PARAM,
+    PARTITION,
     RANK,
     TARGET,
     TEXT,
@@ -67,6 +69,7 @@ RANDOM = words(
     permutation choice
     """
 )
+OF_LOGITS = words("logsumexp max amax")  # what is taken off logits
 REDUCTIONS = words(
     """
     sum mean max min amax amin logsumexp std var median norm prod argmax argmin topk all any
@@ -192,13 +195,17 @@ def reduction(interp: Interpreter, call: Invocation) -> Value:
         and (len(call.given) > 1 or "dim" in call.named or "axis" in call.named)
     ):
         bits |= CHOSEN | interp.emit("choose", call.node, base, how="min over stacked")
+    given = bool(call.given[1:] or call.named)
     if bits & FULL:
-        if (not (call.given[1:] or call.named) and call.name in ("sum", "mean")) or last_dimension(
-            call.given, call.named
-        ):
+        if (not given and call.name in ("sum", "mean")) or last_dimension(call.given, call.named):
             bits &= ~FULL
         if not bits & FULL and not bits & (NLL | TARGET):
-            bits |= NOT_TARGET
+            divides = call.name == "logsumexp" or (call.name == "sum" and bits & EXPONENTIAL)
+            bits |= PARTITION if divides else NOT_TARGET
+    elif given and call.name in OF_LOGITS and bits & MODEL and is_vocabulary(bits) and not bits & TOKEN:
+        bits |= PARTITION if last_dimension(call.given, call.named) else 0
+    if not bits & FULL:
+        bits &= ~EXPONENTIAL
     if (call.name in ("max", "min", "topk", "sort") and len(call.given) > 1) or (
         "dim" in call.named and call.name in ("max", "min", "median")
     ):
