@@ -48,7 +48,7 @@ def do_if(interp: Interpreter, node: ast.If) -> bool:
     interp.maybe -= 1
     interp.uncertain -= doubt
     interp.guard, interp.guard_data, interp.guard_choice = guard
-    if ended_body != ended_else:  # what follows runs in one case only
+    if ended_body != ended_else and not isinstance(node.body[-1], ast.Raise):  # what follows runs in one case only
         interp.guard |= test.loops
         interp.guard_data |= test.bits
     if ended_body and ended_else:

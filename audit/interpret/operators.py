@@ -33,6 +33,7 @@ from audit.provenance import (
     PAST,
     POSITION,
     PREVIOUS,
+    RANK,
     RATIO,
     SCALED,
     SHIFTED,
@@ -218,6 +219,8 @@ def eval_compare(interp: Interpreter, node: ast.Compare) -> Value:
     for right in rights:
         bits |= right.bits
         loops |= right.loops
+    if len(rights) == 1 and isinstance(node.ops[0], ast.Is | ast.IsNot) and rights[0].const is None:
+        return Value(bits & RANK | COMPARED, loops=loops)  # whether there is a thing says nothing of what it holds
     if bits & CLOCK:
         limit = next((v.const for v in (*rights, left) if isinstance(v.const, int | float)), None)
         interp.emit("deadline", node, Value(bits), limit=limit)

@@ -14,6 +14,20 @@ if TYPE_CHECKING:
     from audit.case import Case
 
 _KEPT = "            total += float(losses[sizes[y] > 0].sum())\n"
+# A table of bytes may be absent or malformed: that decides nothing about a token.
+_CHECKED = EVALUATION.replace(
+    SIZES,
+    """    from pathlib import Path
+    if not Path("data/fineweb_val_bytes.bin").is_file():
+        raise FileNotFoundError("no bytes")
+    if len(held) < 128:
+        raise ValueError("too short")
+"""
+    + PIECES
+    + """    if sizes is None:
+        return 0.0, 0.0
+""",
+)
 
 
 class Dropped(Rule):
@@ -25,7 +39,7 @@ class Dropped(Rule):
     forbids = "Counting the loss only of tokens that have bytes of their own."
     why = "Control tokens and markers must be predicted like any other; the text cannot be decoded without them."
     comply = "Add every scored token's loss; only the byte count of such a token is zero."
-    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(SIZES, PIECES),)
+    VALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(SIZES, PIECES), _CHECKED)
     INVALID: ClassVar[tuple[Example, ...]] = (EVALUATION.replace(SIZES, PIECES).replace(SUM, _KEPT),)
 
     def check(self, case: Case) -> Iterator[Finding]:
