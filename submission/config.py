@@ -147,8 +147,11 @@ class Config:
     ttt_last_blocks: int = 0  # train the last n blocks with norms, scales and head; 0: everything
     ttt_grad_clip: float = 1.0
     ttt_adaptive_lr_max: float = 1.0
-    ttt_byte_weighted: bool = False
-    ttt_polyak: float = 0.0
+    ttt_byte_weighted: bool = False  # PR 700; bits per byte weigh every token alike, so it is no better objective
+    ttt_polyak: float = 0.0  # decay of the average that scores; 0: the trained weights score
+    ttt_polyak_warmup: bool = (
+        False  # the average of n updates weighs the last ten first: decay (1 + n) / (10 + n) at most
+    )
     ttt_temperature: float = 1.0  # entropy-adaptive; 1: plain softmax
     ttt_untie: bool = False  # give repeated layers weights of their own before adapting
 

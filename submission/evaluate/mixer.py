@@ -13,7 +13,18 @@ from submission.evaluate.experts import Contexts, CountTables
 
 NEURAL_HEAD_START = 2.0  # log-weight of the network at the beginning
 WEIGHT_BUCKETS = 8
+LARGEST_GRADIENT = 10.0  # an expert that alone foresaw a token gets no more of a step than this times eta
+FIRST_LOG_WEIGHTS = [2.0, -2.0, -2.0, -1.0, 1.0, 1.0]  # of the normalised mixture's experts
 BIGRAM_PRIOR, TRIGRAM_PRIOR = 16.0, 4.0  # tokens that the shorter context counts for
+NETWORK_BIGRAM_PRIOR, NETWORK_TRIGRAM_PRIOR = 16.0, 2.0  # the same where the shortest context is the network
+
+
+def with_prior(count: Tensor, total: Tensor, shorter: Tensor, prior: float) -> Tensor:
+    """Probability of a token seen ``count`` of ``total`` times; the shorter context's counts ``prior`` times.
+
+    All (positions,). It sums to 1 over the vocabulary where ``shorter`` does (MacKay and Peto, 1995).
+    """
+    return (count + prior * shorter) / (total + prior)
 
 
 class Mixer(Protocol):
@@ -21,6 +32,7 @@ class Mixer(Protocol):
 
     needs_entropy: bool
     counts_slices: bool
+    learns_every: int  # scored positions after which the weights move; 0: after each batch of windows
     tables: CountTables
 
     def expert_log_probs(
@@ -48,6 +60,7 @@ class HedgeFive:
 
     needs_entropy = True
     counts_slices = True
+    learns_every = 0
 
     def __init__(self, vocab: int, eta: float, device: torch.device) -> None:
         self.tables, self.eta, self.vocab = CountTables(vocab, device), eta, vocab
@@ -83,27 +96,36 @@ class NormalisedMixer:
     """A convex mixture of distributions over the vocabulary, so itself one, with weights learnt after scoring.
 
     Experts: the network; unigram with add-0.1 smoothing; bigram whose missing mass goes to the unigram; trigram of a
-    hashed context row whose missing mass goes to the bigram (Dirichlet priors, so that empty rows are distributions
-    too). Weights depend on how often the context row was seen, which is known before the target, and follow the
-    mixture's own loss by exponentiated gradient (Kivinen and Warmuth, 1997).
+    hashed context row whose missing mass goes to the bigram; and bigram and trigram once more, with the network at the
+    bottom in the place of the unigram (Dirichlet priors throughout, so that empty rows are distributions too). Where
+    nothing was counted the last two say what the network says, so that they cost nothing before they know something;
+    unigram, bigram and trigram know nothing of the network and begin with little weight.
+
+    Weights depend on how often the context row was seen, which is known before the target, and follow the mixture's own
+    loss by exponentiated gradient (Kivinen and Warmuth, 1997), a step for every ``learns_every`` scored positions:
+    ``eta`` a position, so that rare contexts move less.
     """
 
     needs_entropy = False
     counts_slices = False
+    learns_every = 128
 
     def __init__(self, vocab: int, eta: float, device: torch.device) -> None:
         self.tables, self.eta, self.vocab = CountTables(vocab, device), eta, vocab
-        self.log_weights = torch.zeros(WEIGHT_BUCKETS, 4, device=device)
-        self.log_weights[:, 0] = NEURAL_HEAD_START
+        self.log_weights = torch.tensor(FIRST_LOG_WEIGHTS, device=device).repeat(WEIGHT_BUCKETS, 1)
 
     def expert_log_probs(self, neural: Tensor, entropy: Tensor | None, contexts: Contexts, targets: Tensor) -> Tensor:
-        """(positions, 4): network, unigram, bigram, trigram."""
+        """(positions, 6): network, unigram, bigram, trigram, bigram over network, trigram over that bigram."""
         tables, prev1, row = self.tables, contexts.prev1, contexts.row
         unigram = (tables.unigram[targets] + 0.1) / (tables.tokens + 0.1 * self.vocab)
-        bigram = (tables.bigram[prev1, targets] + BIGRAM_PRIOR * unigram) / (tables.bigram_total[prev1] + BIGRAM_PRIOR)
-        seen = tables.trigram_total[row]
-        trigram = (tables.trigram[row, targets] + TRIGRAM_PRIOR * bigram) / (seen + TRIGRAM_PRIOR)
-        return torch.stack([neural, unigram.log(), bigram.log(), trigram.log()]).t()
+        pairs, after_one = tables.bigram[prev1, targets], tables.bigram_total[prev1]
+        triples, after_two = tables.trigram[row, targets], tables.trigram_total[row]
+        bigram = with_prior(pairs, after_one, unigram, BIGRAM_PRIOR)
+        trigram = with_prior(triples, after_two, bigram, TRIGRAM_PRIOR)
+        over_network = with_prior(pairs, after_one, neural.exp(), NETWORK_BIGRAM_PRIOR)
+        over_both = with_prior(triples, after_two, over_network, NETWORK_TRIGRAM_PRIOR)
+        counted = torch.stack([unigram, bigram, trigram, over_network, over_both]).log_()
+        return torch.cat([neural[None], counted]).t()
 
     def mix(self, log_probs: Tensor, contexts: Contexts) -> Tensor:
         """log of the weighted sum of the experts' probabilities, (positions,)."""
@@ -113,7 +135,7 @@ class NormalisedMixer:
     def mass(self, entropy: Tensor | None, contexts: Contexts) -> Tensor:
         """Sum of the mixture over the vocabulary, computed token by token: (positions,), 1 up to rounding.
 
-        The network's own sum is taken as 1, its softmax; the three count experts are swept.
+        The network's own sum is taken as 1, its softmax; the experts that count are swept.
         """
         size = contexts.row.numel()
         every = torch.arange(size, device=contexts.row.device).repeat_interleave(self.vocab)
@@ -124,11 +146,9 @@ class NormalisedMixer:
 
     def learn(self, log_probs: Tensor, mixed: Tensor, contexts: Contexts) -> None:
         """One exponentiated-gradient step a bucket on scored positions, whose mixture was ``mixed``."""
-        bucket = self._bucket(contexts)
-        responsibility = torch.exp(log_probs - mixed[:, None])
-        sums = torch.zeros_like(self.log_weights).index_add_(0, bucket, responsibility - 1.0)
-        counts = torch.bincount(bucket, minlength=WEIGHT_BUCKETS).clamp(min=1)[:, None]
-        self.log_weights += self.eta * sums / counts
+        gradient = torch.exp(log_probs - mixed[:, None]).clamp(max=LARGEST_GRADIENT) - 1.0
+        self.log_weights.index_add_(0, self._bucket(contexts), gradient, alpha=self.eta)
+        self.log_weights = torch.log_softmax(self.log_weights, dim=-1)  # the same weights; else they drift away from 0
 
     def _bucket(self, contexts: Contexts) -> Tensor:
         seen = self.tables.trigram_total[contexts.row]

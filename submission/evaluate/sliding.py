@@ -19,7 +19,7 @@ from submission.evaluate.ttt import Adapter
 from submission.evaluate.windows import Window
 from submission.model import GPT
 
-MASS_SAMPLE = 16  # positions a batch on which the mass of a mixture is measured
+MASS_SAMPLE = 4  # positions a batch on which the mass of a mixture is measured
 
 Progress = Callable[[int, int], None]
 
@@ -113,11 +113,20 @@ def score_batch(part: Pass, hidden: Hidden, batch: Sequence[Window], meter: Mass
             spans(rows),
             lambda targets: mixer.expert_log_probs(network[:, 0], entropy, before, targets.to(network.device)),
         )
-        mixed = mixer.mix(experts, before)
-        keep = scored_rows(rows, batch).to(mixed.device) if whole else slice(None)
+        keep = scored_rows(rows, batch).to(experts.device) if whole else slice(None)
         _measure(mixer, meter, None if entropy is None else entropy[keep], before[keep])
-        record(ledger, batch, -mixed[keep])
-        mixer.learn(experts, mixed, before)
+        if whole or mixer.learns_every == 0:
+            mixed = mixer.mix(experts, before)
+            record(ledger, batch, -mixed[keep])
+            mixer.learn(experts, mixed, before)
+        else:
+            first = 0
+            for piece in in_pieces(batch, mixer.learns_every):
+                place = slice(first, first + piece.stop - piece.first)
+                mixed = mixer.mix(experts[place], before[place])
+                record(ledger, [piece], -mixed)
+                mixer.learn(experts[place], mixed, before[place])
+                first = place.stop
     if mixer is not None and part.config.mixer_count_every == "batch":
         _count(mixer, ledger, spans(batch), from_first=False)
 
@@ -166,6 +175,13 @@ def record(ledger: ScoreLedger, batch: Sequence[Window], nll: Tensor) -> None:
         if again < size:
             ledger.record(window.first + again, values[row + again : row + size])
         row += size
+
+
+def in_pieces(windows: Sequence[Window], most: int) -> Iterator[Window]:
+    """The windows with their scored positions parted into runs of at most ``most``."""
+    for w in windows:
+        for first in range(w.first, w.stop, most):
+            yield Window(w.start, first, min(first + most, w.stop))
 
 
 def spans(windows: Sequence[Window]) -> Spans:

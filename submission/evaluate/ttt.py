@@ -37,6 +37,7 @@ class Adapter:
             self.optimizer = torch.optim.SGD(self.parameters, lr=config.ttt_lr, momentum=config.ttt_momentum)
         self.average = [p.detach().clone() for p in self.parameters] if config.ttt_polyak else []
         self._training: list[Tensor] = []
+        self.updates = 0
 
     def begin_scoring(self, chunk: int) -> None:
         """Put the averaged weights in place for scoring."""
@@ -85,9 +86,11 @@ class Adapter:
             sum_gradients(self.parameters, self.world)
         nn.utils.clip_grad_norm_(self.parameters, self.config.ttt_grad_clip)
         self.optimizer.step()
+        self.updates += 1
         if self.average:
+            decay = polyak_decay(self.config, self.updates)
             with torch.no_grad():
-                torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - self.config.ttt_polyak)
+                torch._foreach_lerp_(self.average, [p.detach() for p in self.parameters], 1.0 - decay)
 
     @torch.no_grad()
     def _fill(self, values: list[Tensor]) -> None:
@@ -99,6 +102,13 @@ def learning_rate(config: Config, chunk: int, chunks: int) -> float:
     """Cosine over the chunks, times a factor that grows from 1 to ``ttt_adaptive_lr_max`` over the first 30 %."""
     cosine = config.ttt_lr * 0.5 * (1.0 + math.cos(math.pi * chunk / max(chunks - 1, 1)))
     return cosine * (1.0 + (config.ttt_adaptive_lr_max - 1.0) * min(chunk / max(chunks * RAMP, 1), 1.0))
+
+
+def polyak_decay(config: Config, updates: int) -> float:
+    """Decay of the average at its n-th update; with the warm-up early averages are not held at the start."""
+    if not config.ttt_polyak_warmup:
+        return config.ttt_polyak
+    return min(config.ttt_polyak, (1 + updates) / (10 + updates))
 
 
 def adapted(model: GPT, last_blocks: int) -> list[nn.Parameter]:

@@ -9,11 +9,11 @@ import torch
 from submission.artifact import Artifact
 from submission.distributed import World
 from submission.evaluate.ledger import ScoreLedger, UnscoredError
-from submission.evaluate.mixer import make_mixer
+from submission.evaluate.mixer import NormalisedMixer, make_mixer
 from submission.evaluate.network import with_temperature
 from submission.evaluate.run import evaluate, sliding_windows, stage_name
 from submission.evaluate.sliding import Pass, run_pass
-from submission.evaluate.ttt import Adapter, adapted, learning_rate
+from submission.evaluate.ttt import Adapter, adapted, learning_rate, polyak_decay
 from submission.model import GPT
 from submission.model.state import model_state
 from submission.quantize.plan import quantise
@@ -80,10 +80,28 @@ def test_counting_what_was_scored_helps(small, tokens, table):
     assert losses(small, tokens, table, "mixer")[100:].mean() < losses(small, tokens, table, "sliding")[100:].mean()
 
 
+def test_mixing_weights_learn_within_a_batch_of_windows_from_earlier_ones_only(small, tokens, table, monkeypatch):
+    config = dataclasses.replace(small, eval_batch_seqs=10, mixer_min_tokens=16, mixer_eta=0.5)
+    changed = tokens.copy()
+    changed[150:] = (changed[150:] + 7) % 60 + 2
+    monkeypatch.setattr(NormalisedMixer, "learns_every", 8)
+    before, after = (losses(config, t, table, "mixer") for t in (tokens, changed))
+    assert np.array_equal(before[:149], after[:149])
+    monkeypatch.setattr(NormalisedMixer, "learns_every", 0)
+    assert not np.array_equal(losses(config, tokens, table, "mixer")[:149], before[:149])
+
+
 def test_training_on_an_unscored_chunk_raises(small, tokens, table):
     ledger = ScoreLedger(tokens, table)
     with pytest.raises(UnscoredError):
         Adapter(network(small), small, ALONE).train(ledger, 0, 64, 0, 4)
+
+
+def test_the_average_of_few_updates_is_not_held_at_the_start(small):
+    seeds, ours = (dataclasses.replace(small, ttt_polyak=0.998, ttt_polyak_warmup=warm) for warm in (False, True))
+    assert [polyak_decay(seeds, n) for n in (1, 10_000)] == [0.998, 0.998]
+    assert polyak_decay(ours, 1) == pytest.approx(2 / 11)
+    assert polyak_decay(ours, 10_000) == 0.998
 
 
 def test_polyak_averaged_weights_score_and_the_trained_ones_train(small, tokens, table):

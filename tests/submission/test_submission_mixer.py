@@ -38,7 +38,7 @@ def test_every_expert_of_the_normalised_mixture_is_a_distribution():
     mixer = filled(NormalisedMixer)
     before = Contexts.of(torch.full((V,), 4), torch.full((V,), 7))
     experts = mixer.expert_log_probs(torch.randn(V).log_softmax(-1), None, before, torch.arange(V))
-    assert torch.allclose(experts.exp().sum(0), torch.ones(4), atol=1e-5)
+    assert torch.allclose(experts.exp().sum(0), torch.ones(6), atol=1e-5)
 
 
 def test_the_normalised_mixture_stays_one_after_learning():
@@ -68,11 +68,30 @@ def test_learning_raises_the_weight_of_the_better_expert():
     mixer = filled(NormalisedMixer)
     zeros = torch.zeros(20, dtype=torch.long)
     before = Contexts.of(zeros, zeros)
-    experts = torch.tensor([[-9.0, -9.0, -9.0, -0.1]]).repeat(20, 1)
+    experts = torch.tensor([[-9.0, -9.0, -9.0, -0.1, -9.0, -9.0]]).repeat(20, 1)
     at_first = mixer.mix(experts, before).mean()
     for _ in range(5):
         mixer.learn(experts, mixer.mix(experts, before), before)
     assert mixer.mix(experts, before).mean() > at_first
+
+
+def test_experts_over_the_network_say_what_it_says_where_nothing_was_counted():
+    mixer = NormalisedMixer(V, 0.02, CPU)
+    log_probs = torch.randn(V).log_softmax(-1)
+    before = Contexts.of(torch.full((V,), 4), torch.full((V,), 7))
+    experts = mixer.expert_log_probs(log_probs, None, before, torch.arange(V))
+    assert torch.allclose(experts[:, 4:], log_probs[:, None].expand(V, 2), atol=1e-6)
+
+
+def test_a_lone_success_moves_no_weight_without_bound():
+    mixer = NormalisedMixer(V, 0.02, CPU)
+    zeros = torch.zeros(1000, dtype=torch.long)
+    before = Contexts.of(zeros, zeros)
+    experts = torch.full((1000, 6), -50.0)
+    experts[:, 1] = 0.0
+    mixer.learn(experts, mixer.mix(experts, before), before)
+    assert float(mixer.log_weights.min()) > -250  # 1000 positions, at most (10 + 1) * 0.02 each, and the start
+    assert float(mixer.log_weights.exp().sum(1)[0]) == pytest.approx(1.0, abs=1e-5)
 
 
 def test_counting_in_pieces_with_context_equals_counting_at_once():
