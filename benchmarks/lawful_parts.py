@@ -54,7 +54,7 @@ SCORE = {
     "ttt_batch_seqs": 4,
 }
 ALONE = World(0, 1, torch.device("cpu"))
-EXPERTS = ("network", "unigram", "bigram", "trigram")
+EXPERTS = ("network", "unigram", "bigram", "trigram", "bigram over network", "trigram over network")
 
 
 class Remembering:
@@ -119,9 +119,11 @@ def main() -> None:
         f"{config.train_batch_tokens} tokens, {len(val) - 1} scored\n\n| evaluation | val_bpb | gain |\n|---|---|---|\n"
     )
 
+    windows = sliding_windows(config, len(val) - 1)
+
     def scored(model: GPT | Remembering, mixer: NormalisedMixer | None, adapter: Adapter | None = None) -> Score:
         ledger = ScoreLedger(val, table)
-        run_pass(Pass(model, ledger, config, ALONE, mixer, adapter), sliding_windows(config, ledger.total))  # type: ignore[arg-type]
+        run_pass(Pass(model, ledger, config, ALONE, mixer, adapter), windows)  # type: ignore[arg-type]
         return ledger.score()
 
     base = float("nan")
@@ -136,21 +138,18 @@ def main() -> None:
     row("before rounding, network alone", scored(trained, None))
     fixed = Remembering(network)
     base = row("artifact, network alone", scored(fixed, None))
-    row("mixture of all four experts", scored(fixed, without(config, ())))
+    row("mixture of all experts", scored(fixed, without(config, ())))
     for expert in EXPERTS:
         row(f"mixture without the {expert}", scored(fixed, without(config, (expert,))))
-    row("mixture of network and unigram", scored(fixed, without(config, ("bigram", "trigram"))))
+    row("mixture of network, unigram, bigram and trigram alone", scored(fixed, without(config, EXPERTS[4:])))
     for name, mixer in (("adaptation", None), ("adaptation and mixture (`legal`)", without(config, ()))):
         adapted = copy.deepcopy(network)
         row(name, scored(adapted, mixer, Adapter(adapted, config, ALONE)))
-    for lr in (3e-4, 1e-3):
-        adapted, faster = copy.deepcopy(network), dataclasses.replace(config, ttt_lr=lr)
+    for change in ({"ttt_polyak_warmup": False}, {"ttt_polyak": 0.0}, {"ttt_lr": 3e-4}, {"ttt_lr": 1e-3}):
+        adapted, other = copy.deepcopy(network), dataclasses.replace(config, **change)  # type: ignore[arg-type]
         ledger = ScoreLedger(val, table)
-        run_pass(
-            Pass(adapted, ledger, faster, ALONE, without(config, ()), Adapter(adapted, faster, ALONE)),
-            sliding_windows(config, ledger.total),
-        )
-        row(f"the same, adapting at a rate of {lr:g}", ledger.score())
+        run_pass(Pass(adapted, ledger, other, ALONE, None, Adapter(adapted, other, ALONE)), windows)
+        row("adaptation with " + ", ".join(f"{name} {value}" for name, value in change.items()), ledger.score())
 
 
 if __name__ == "__main__":
