@@ -119,7 +119,7 @@ def library_attribute(base: Value, name: str) -> Value:
         return Value(base.bits & RANK, thing=None, loops=base.loops)
     if name == "grad":
         return Value(base.bits | GRADIENT, thing=base.thing, loops=base.loops, trail=base.trail)
-    if name in ("data", "T", "mT", "real", "flat"):
+    if name in ("data", "T", "mT", "real", "flat", "ctypes"):
         return base.but(const=UNKNOWN, items=None)
     if isinstance(base.thing, Mapping) and name in base.thing.entries and not isinstance(base.thing, Parser):
         return base.thing.entries[name]

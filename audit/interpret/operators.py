@@ -64,6 +64,10 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
             if isinstance(folded, str):
                 bits = joined_bits(bits, folded)
             return Value(bits, folded, loops=left.loops | right.loops)
+    if isinstance(op, ast.Add) and (isinstance(left.thing, Template) or isinstance(right.thing, Template)):
+        texts = text_of(left), text_of(right)
+        if texts[0] is not None and texts[1] is not None:
+            return Value(left.bits | right.bits, thing=Template(texts[0] + texts[1]), loops=left.loops | right.loops)
     if (isinstance(left.thing, Sequence | External) and not left.bits) or isinstance(right.thing, Sequence):
         combined = combine_sequences(interp, op, left, right, node)
         if combined is not None:

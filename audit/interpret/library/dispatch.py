@@ -23,11 +23,22 @@ from audit.interpret.heap import (
     Sequence,
     constant,
 )
-from audit.interpret.library import arithmetic, files, networks, probabilities, python, surroundings, tables, training
+from audit.interpret.library import (
+    arithmetic,
+    files,
+    native,
+    networks,
+    probabilities,
+    python,
+    surroundings,
+    tables,
+    training,
+)
 from audit.interpret.library.container_methods import mapping_method, sequence_method
 from audit.interpret.library.files import buffer_method, code_found, note, path_method, read_bits, read_code
 from audit.interpret.library.indexing import settled
 from audit.interpret.library.invocation import Handler, Invocation
+from audit.interpret.library.native import LIBRARY, call_native
 from audit.interpret.library.networks import TEXT_OF_TOKENIZER, model_method, tokenizer_method
 from audit.interpret.library.surroundings import parser_method
 from audit.interpret.library.tensors import VIEWS, of_tensors
@@ -44,7 +55,7 @@ PASS_FIRST = words(
     """
     compile DataParallel DistributedDataParallel DDP njit jit copy checkpoint no_grad
     inference_mode script disable cast ascontiguousarray asarray sync_module_states unwrap_model
-    prepare wraps lru_cache cache
+    prepare wraps lru_cache cache c_void_p byref
     """
 )
 OPTIMIZERS = words(
@@ -68,6 +79,7 @@ FUNCTIONS: dict[str, Handler] = {
     **files.FUNCTIONS,
     **surroundings.FUNCTIONS,
     **networks.FUNCTIONS,
+    **native.FUNCTIONS,
     **training.FUNCTIONS,
 }
 OPERATIONS: dict[str, Handler] = {
@@ -97,6 +109,8 @@ def call_library(interp: Interpreter, name: str, given: list[Value], named: dict
     if interp.stacks:
         given = settle(last, given)
     this = Invocation(last, given, named, node, name)
+    if name.startswith(LIBRARY):
+        return call_native(interp, last, [*given, *named.values()], node)
     handler = FUNCTIONS.get(name) or FUNCTIONS.get(last)
     if handler is not None:
         result = handler(interp, this)

@@ -139,7 +139,7 @@ def _fromfile(interp: Interpreter, call: Invocation) -> Value:
     count = call.named.get("count")
     if count is not None and type(count.const) is int and 0 < count.const <= 4096:
         return Value()  # a header
-    bits = source.bits & ~(PARAM | MODEL)
+    bits = source.bits & ~(PARAM | MODEL) | (interp.notes.get(text_of(call.given[0]) or "", 0) if call.given else 0)
     if not bits & EVENTS or bits & (VAL | TRAIN):
         bits |= read_bits(interp, bits)
     return Value(bits, loops=source.loops, trail=source.trail)
@@ -151,6 +151,8 @@ def _save(interp: Interpreter, call: Invocation) -> Value:
     for value in (*call.given, *call.named.values()):
         bits |= deep_bits(value)
     for value in call.given:
+        if text_of(value):
+            note(interp, value, bits)
         if isinstance(value.thing, Buffer | Array | Instance):
             value.thing.bits |= bits & (EVENTS | VAL | TOKEN | PARAM)
         if isinstance(value.thing, Buffer):
@@ -158,6 +160,14 @@ def _save(interp: Interpreter, call: Invocation) -> Value:
     interp.disk |= bits & EVENTS
     interp.emit("save", call.node, Value(bits))
     return Value(const=None)
+
+
+def _move(interp: Interpreter, call: Invocation) -> Value:
+    """``os.replace(a, b)``: what is known of the file goes by its new name."""
+    names = [text_of(g) for g in call.given[:2]]
+    if len(names) == 2 and names[0] and names[1] and names[0] in interp.notes:
+        note(interp, call.given[1], interp.notes[names[0]])
+    return NOTHING
 
 
 def _buffer(interp: Interpreter, call: Invocation) -> Value:
@@ -183,6 +193,10 @@ FUNCTIONS: dict[str, Handler] = {
     "pathlib.Path": _path,
     "pathlib.PurePath": _path,
     "os.path.join": _path,
+    "os.replace": _move,
+    "os.rename": _move,
+    "shutil.move": _move,
+    "shutil.copy": _move,
 }
 
 

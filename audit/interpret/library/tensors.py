@@ -44,6 +44,7 @@ VIEWS = words(
     moveaxis atleast_1d ascontiguousarray to_dense share_memory_ movedim type_as int32 int64 uint64
     float32 float64 uint32 uint16 int16 uint8 int8 array tensor repeat_interleave tile item tolist
     clone copy __enter__ detach_ cast unflatten rearrange
+    data_as
     """
 )
 COPIES = words(
