@@ -61,6 +61,9 @@ def prints(text: str, stage: str) -> bool:
         return False
     if stage in text:
         return True
+    word, _, figure = stage.partition(" ")
+    if figure:  # one of several figures of a line: its first word, and the figure's name
+        return word in text and figure in text
     if "\0" not in text:
         return False
     head = re.split(r"[\s:=]", text.strip(), maxsplit=1)[0]

@@ -201,6 +201,8 @@ def join(a: Value, b: Value) -> Value:
             thing = b.thing
         else:
             bits |= b.thing.bits
+    elif b.thing is not None and thing is not b.thing and getattr(thing, "items", None) == []:
+        thing = b.thing  # of an empty list and a full one, the full one tells what a loop over them does
     return Value(
         bits,
         a.const if same_constant(a.const, b.const) else UNKNOWN,

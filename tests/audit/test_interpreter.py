@@ -211,3 +211,17 @@ def test_recursion_ends() -> None:
 )
 def test_hostile_constants_cost_nothing(body: str) -> None:
     assert walk(body).gaps == []
+
+
+def test_of_an_empty_list_and_a_full_one_the_full_one_is_gone_over() -> None:
+    timeline = walk(
+        """
+def parts(total):
+    if total <= 1:
+        return []
+    return [(0, total)]
+for start, end in parts(val.numel()):
+    print("part", val[start:end].sum())
+"""
+    )
+    assert [event.text.split()[0] for event in timeline.of("report")] == ["part"]
