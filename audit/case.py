@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reproduce.claims import Claims
     from reproduce.runlog import RunLog
 
+PLAUSIBLE = 1.03  # bits per byte: merged records end at 1.06, hours of training have reached 1.04
 _HEADING = re.compile(r"^#[ \t]+(.+)$", re.M)
 _TOLD = re.compile(r"`([A-Z][A-Z0-9_]{2,})=([\w./-]+)`")
 
@@ -225,4 +226,9 @@ class Case:
         found += [f"could not be unpacked: {reason}" for reason in unresolved]
         if self.headline.report is None:
             found.append("; ".join([self.headline.why, *unreported.reasons(self)]))
+        claimed = self.claims.val_bpb
+        if claimed is not None and 0 < claimed < PLAUSIBLE:
+            found.append(
+                f"nothing found explains a score of {claimed:.4f}: accepted ones lie above {PLAUSIBLE}"
+            )
         return found

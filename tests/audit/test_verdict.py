@@ -6,9 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from audit.case import Case
 from audit.finding import Basis, Certainty, Finding, Severity
+from audit.rules.examples import EVALUATION
 from audit.verdict import profile_names, read_profile, weigh
 from reproduce.errors import InputError
+from reproduce.folder import open_folder
 
 
 def finding(**changes: object) -> Finding:
@@ -103,3 +106,11 @@ def test_a_size_that_one_accounting_clears_is_tolerated_as_applied() -> None:
     assert verdict(cap) == "illegal"
     assert verdict(cap, profile="as-applied") == "clean"
     assert verdict(finding(rule="ART-CAP", data={"least": 16_000_001}), profile="as-applied") == "illegal"
+
+
+@pytest.mark.parametrize(("claimed", "verdict"), [(0.5, "review"), (1.2, "clean")])
+def test_a_score_that_nothing_found_explains_asks_for_a_reader(tmp_path: Path, claimed: float, verdict: str) -> None:
+    (tmp_path / "train_gpt.py").write_text(EVALUATION, encoding="utf-8")
+    (tmp_path / "submission.json").write_text(f'{{"val_bpb": {claimed}, "track": "non-record"}}', encoding="utf-8")
+    gaps = Case(open_folder(tmp_path)).gaps()
+    assert weigh([], gaps, read_profile("field-guide"))[0] == verdict
