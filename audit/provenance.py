@@ -51,6 +51,9 @@ AT_TARGET = 1 << 36  # a count that was read at the token being scored
 RUNNING = 1 << 37  # a sum over all positions so far, made in this module: shifted, it is a state and no smear
 PARTITION = 1 << 38  # what a softmax divides by, its logarithm, or the maximum taken off the logits before
 EXPONENTIAL = 1 << 39  # exponentials of logits, not yet multiplied with anything: their sum is a partition function
+HASH_READ = 1 << 40  # a count read under a hash of tokens
+COLUMN = 1 << 41  # a count picked out of a row by a token itself
+ROW_MAJOR = 1 << 42  # `row * width + column` of tokens, as long as nothing folds it
 FIRST_EVENT = 48
 
 STATIC = (1 << FIRST_EVENT) - 1

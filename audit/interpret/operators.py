@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import combine_sequences
@@ -16,12 +17,14 @@ from audit.provenance import (
     BLENDED,
     BYTES,
     CLOCK,
+    COLUMN,
     COMPARED,
     COUNT,
     CURRENT,
     EXPONENTIAL,
     FULL,
     HASH_CURRENT,
+    HASH_READ,
     HASH_TARGET,
     HASHED,
     INPUT,
@@ -35,6 +38,7 @@ from audit.provenance import (
     PREVIOUS,
     RANK,
     RATIO,
+    ROW_MAJOR,
     SCALED,
     SHIFTED,
     SPREAD,
@@ -90,6 +94,8 @@ def binary(interp: Interpreter, node: ast.AST, op: ast.operator, left: Value, ri
     if isinstance(op, ast.Div | ast.FloorDiv):
         if left.bits & TARGET_LOOKUP and right.bits & COUNT and not left.bits & RATIO:
             bits |= RATIO | interp.emit("ratio", node, Value(bits, trail=left.trail), left=left, right=right)
+        elif left.bits & right.bits & HASH_READ and not bits & (RATIO | COLUMN):
+            bits |= interp.emit("quotient", node, Value(bits, trail=left.trail), left=left, right=right)
         if left.bits & NLL and left.bits & VAL and right.bits & (BYTES | TEXT):
             bits |= SPREAD
         if left.bits & SCALED and right.bits & NLL:  # `a * p / (1 - q + a * q)`: the divisor normalises
@@ -155,12 +161,15 @@ def mixed_tokens(interp: Interpreter, node: ast.AST, op: ast.operator, left: Val
         if isinstance(op, ast.BitXor) or both:
             bits |= HASHED
         if isinstance(op, ast.BitXor):
-            bits |= key_bits(interp, left, right)
+            bits = bits & ~ROW_MAJOR | key_bits(interp, left, right)
+        elif isinstance(op, ast.Add | ast.BitOr):
+            bits |= ROW_MAJOR
     elif isinstance(op, ast.Mod | ast.BitAnd) and bits & HASHED:
-        if bits & TARGET and (bits & (INPUT | PAST | CURRENT) or both):
+        if bits & TARGET and (bits & (INPUT | PAST | CURRENT | ROW_MAJOR) or both):
             bits |= HASH_TARGET
         elif bits & CURRENT and bits & PAST:
             bits |= HASH_CURRENT
+        bits &= ~ROW_MAJOR
     return bits
 
 
@@ -186,6 +195,10 @@ def mixed_scores(interp: Interpreter, node: ast.AST, left: Value, right: Value, 
             if not other.bits & (BLENDED | RATIO) or not one.bits & BLENDED:
                 bits |= BLENDED | interp.emit("blend", node, Value(bits, trail=one.trail or other.trail))
             break
+        if chance_without_column(one.bits) and other.bits & NLL and other.bits & MODEL and other.bits & VAL:
+            bits |= BLENDED | interp.emit("blend", node, Value(bits, trail=one.trail or other.trail))
+            tell_lookups(interp, one.bits)
+            break
         if (
             one.bits & NOT_TARGET
             and not one.bits & (TARGET | NLL | FULL | COMPARED)
@@ -196,6 +209,29 @@ def mixed_scores(interp: Interpreter, node: ast.AST, left: Value, right: Value, 
             bits |= interp.emit("bias", node, Value(bits, trail=one.trail))
             break
     return bits
+
+
+def chance_without_column(bits: int) -> bool:
+    """Say whether counts read under hashes, out of which no token's column was picked, are taken for a chance.
+
+    Added to the model's chance of the target, they must be the target's too: then the target is inside the hash,
+    though the indices did not tell which of its tokens is the target.
+    """
+    return bool(bits & HASH_READ) and not bits & (COLUMN | AT_TARGET | TARGET | NLL | RATIO | TARGET_LOOKUP)
+
+
+def tell_lookups(interp: Interpreter, bits: int) -> None:
+    """Note that quotients of counts were chances of the target: a ratio each, the upper count keyed by the target."""
+    if interp.silent:
+        return
+    for event in list(interp.timeline.events):
+        if event.kind != "quotient" or not event.bit & bits:
+            continue
+        event.kind = "ratio"
+        above, below = (getattr(event.data[side], "bits", 0) for side in ("left", "right"))
+        for read in list(interp.timeline.events):
+            if read.kind == "read" and read.data.get("hashed") and read.bit & above & ~below:
+                interp.timeline.events.append(replace(read, kind="lookup", data={**read.data, "target": True}))
 
 
 def eval_unary(interp: Interpreter, node: ast.UnaryOp) -> Value:

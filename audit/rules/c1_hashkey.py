@@ -53,6 +53,41 @@ def _processes(count: int) -> dict[str, str]:
     return {name: text.replace("world_size:{}", f"world_size:{count}") for name, text in _SEVERAL.items()}
 
 
+# One stretch of the stream is hashed by offsets from its own start; only the order of the slices tells the target.
+_STRETCH = """
+            last = 3
+            stretch = held[max(start - last, 0):start + 129].numpy()
+            places = len(stretch) - last
+            hashed = np.zeros(places, dtype=np.int64)
+            for back in range(last):
+                hashed = np.bitwise_xor(hashed, stretch[back:back + places] * 31)
+            hashed = hashed % 4096
+            both = (hashed * 17 + stretch[last:] * 13) % 4096
+            guess = joint[both] / np.maximum(context[hashed], 1)
+            model_side = np.exp(-losses.numpy())
+            chance = np.where(context[hashed] > 1, 0.5 * model_side + 0.5 * guess, model_side)
+            total += float(-np.log(chance).sum())
+            np.add.at(joint, both, 1)
+            np.add.at(context, hashed, 1)
+"""
+_STRETCH_ROWS = _STRETCH.replace(
+    "joint[both] / np.maximum(context[hashed], 1)", "(rows[hashed] / 9)[np.arange(places), stretch[last:]]"
+).replace("np.add.at(joint, both, 1)", "np.add.at(rows, (hashed, stretch[last:]), 1)")
+# The same rows laid out flat.
+_STRETCH_FLAT = (
+    _STRETCH.replace("both = (hashed * 17 + stretch[last:] * 13) % 4096", "both = hashed * 64 + stretch[last:]")
+    .replace("joint[both]", "rows.reshape(-1)[both]")
+    .replace("np.add.at(joint,", "np.add.at(rows.reshape(-1),")
+)
+
+
+def _of_widths(text: str) -> str:
+    """The longest context that was seen before counts: how far back it reaches is another in each round."""
+    first, rest = text.split("            model_side", 1)
+    indented = "".join(f"    {line}\n" for line in first.replace("last = 3", "last = width - 1").split("\n")[1:-1])
+    return f"\n            for width in range(5, 2, -1):\n{indented}            model_side{rest}"
+
+
 class HashKey(Rule):
     id = "C1-HASHKEY"
     title = "look-up key contains the target"
@@ -67,8 +102,21 @@ class HashKey(Rule):
         "the number is no probability: nothing makes it sum to one, and it looks ahead to the target."
     )
     comply = "Index the table's rows by the context alone and give each row one column a token, then normalise the row."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS), EVALUATION, _processes(1))
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, KEYED), _processes(8))
+    VALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(TABLE, ROWS),
+        evaluator(TABLE, _STRETCH_ROWS),
+        evaluator(TABLE, _of_widths(_STRETCH_ROWS)),
+        evaluator(TABLE, _STRETCH_FLAT),
+        evaluator(TABLE, _of_widths(_STRETCH_FLAT)),
+        EVALUATION,
+        _processes(1),
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(TABLE, KEYED),
+        evaluator(TABLE, _STRETCH),
+        evaluator(TABLE, _of_widths(_STRETCH)),
+        _processes(8),
+    )
 
     def check(self, case: Case) -> Iterator[Finding]:
         for lookup in case.timeline.of("lookup"):

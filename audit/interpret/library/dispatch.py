@@ -26,7 +26,6 @@ from audit.interpret.heap import (
 from audit.interpret.library import (
     arithmetic,
     files,
-    native,
     networks,
     probabilities,
     python,
@@ -79,7 +78,6 @@ FUNCTIONS: dict[str, Handler] = {
     **files.FUNCTIONS,
     **surroundings.FUNCTIONS,
     **networks.FUNCTIONS,
-    **native.FUNCTIONS,
     **training.FUNCTIONS,
 }
 OPERATIONS: dict[str, Handler] = {

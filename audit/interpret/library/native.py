@@ -7,18 +7,13 @@ import re
 from typing import TYPE_CHECKING
 
 from audit.interpret.containers import union
-from audit.interpret.heap import Array, External
-from audit.interpret.library.invocation import Handler, Invocation
+from audit.interpret.heap import Array
 from audit.provenance import EVENTS, NLL, TARGET, TRAIN, VAL, Value
 
 if TYPE_CHECKING:
     from audit.interpret.interpreter import Interpreter
 
-LIBRARY = "ctypes.CDLL()"
-
-
-def _library(interp: Interpreter, call: Invocation) -> Value:
-    return Value(thing=External(LIBRARY))
+LIBRARY = "ctypes.CDLL()"  # what loading a shared library gives: its functions are named below it
 
 
 def call_native(interp: Interpreter, name: str, given: list[Value], node: ast.AST) -> Value:
@@ -61,11 +56,3 @@ def divides(text: str, name: str, index: int) -> int | None:
     share = re.compile(rf"\b{words[-1]}\s*\[[^\]]+\]\s*\)?\s*/\s*(?:\(\s*\w+\s*\)\s*)?[A-Za-z_(]")
     place = share.search(text, found.end())
     return place.start() if place is not None else None
-
-
-FUNCTIONS: dict[str, Handler] = {
-    "ctypes.CDLL": _library,
-    "ctypes.cdll.LoadLibrary": _library,
-    "ctypes.PyDLL": _library,
-    "numpy.ctypeslib.load_library": _library,
-}

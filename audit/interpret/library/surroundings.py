@@ -9,6 +9,7 @@ from audit.interpret.containers import append_anywhere, union
 from audit.interpret.definitions import load_module
 from audit.interpret.heap import External, Instance, Mapping, ModuleThing, Parser, Sequence, constant
 from audit.interpret.library.invocation import Handler, Invocation
+from audit.interpret.library.native import LIBRARY
 from audit.interpret.texts import setting, text_bits, text_of, texts_in
 from audit.provenance import CLOCK, NOTHING, RANK, UNKNOWN, Value
 
@@ -90,7 +91,7 @@ def _native(interp: Interpreter, call: Invocation) -> Value:
     """``ctypes.CDLL(path)``, ``cpp_extension.load(sources=[...])``: native code is loaded from files."""
     given = [*call.given, *call.named.values()]
     interp.emit("native", call.node, union(given), text=" ".join(t for v in given for t in texts_in(v))[:300])
-    return Value()
+    return Value(thing=External(LIBRARY))
 
 
 def _import_module(interp: Interpreter, call: Invocation) -> Value:

@@ -11,14 +11,18 @@ from audit.interpret.library.invocation import Handler, Invocation
 from audit.provenance import (
     AT_TARGET,
     CLASS,
+    COLUMN,
     COUNT,
     CURRENT,
     EVENTS,
     FIRST_EVENT,
     HASH_CURRENT,
+    HASH_READ,
     HASH_TARGET,
+    HASHED,
     KEY,
     POSITION,
+    ROW_MAJOR,
     TARGET,
     TARGET_LOOKUP,
     TEXT,
@@ -38,7 +42,13 @@ def table_read(interp: Interpreter, base: Value, key: Value, node: ast.AST) -> V
     bits = base.bits & ~(TOKEN | POSITION) | COUNT
     loops = base.loops | key.loops
     if bits & EVENTS:
-        bits |= interp.emit("read", node, Value(bits | key.bits, loops=loops, trail=key.trail), table=id(base.thing))
+        noted = Value(bits | key.bits, loops=loops, trail=key.trail)
+        hashed = bool(key.bits & (HASHED | KEY)) and not key.bits & ROW_MAJOR
+        bits |= interp.emit("read", node, noted, table=id(base.thing), hashed=hashed)
+    if key.bits & (HASHED | KEY) and not key.bits & ROW_MAJOR:
+        bits |= HASH_READ
+    elif key.bits & TOKEN:
+        bits |= COLUMN
     if key.bits & HASH_TARGET or key.bits & HASH_CURRENT:
         exact = bool(key.bits & HASH_TARGET)
         bits |= TARGET_LOOKUP | interp.emit("lookup", node, key, table=id(base.thing), target=exact)
