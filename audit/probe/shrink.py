@@ -119,7 +119,7 @@ def _embedding(number: int | None, toy: Toy) -> int | None:
 
 
 _AVERAGES = r"(.*_)?EMA_DECAY|(.*_)?EMA_BETA"
-_WIDTHS = r"D_MODEL|HIDDEN_SIZE|HIDDEN|N_EMBD|(.*_)?DIMS?|(NUM|N)_(KV_)?HEADS?|MLP_HIDDEN|INTERMEDIATE_SIZE"
+_WIDTHS = r"D_MODEL|D_INNER|HIDDEN_SIZE|HIDDEN|N_EMBD|(.*_)?DIMS?|(NUM|N)_(KV_)?HEADS?|MLP_HIDDEN|INTERMEDIATE_SIZE"
 # The first pattern that matches the whole name decides.
 _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     # A kernel that only a GPU runs, where the trainer has a switch for it; one that is not a plain 0 or 1 stays.
@@ -140,6 +140,7 @@ _RULES: tuple[tuple[str, Callable[[int | None, Toy], int | None]], ...] = (
     (r"HEAD_DIM", lambda number, toy: HEAD_DIM),
     (r"(EMBEDDING_DIM|EMBED_DIM|EMB_DIM)", _embedding),
     (r"(MLP_HIDDEN|FFN_DIM|MLP_DIM|INTERMEDIATE_SIZE)", _cap(3 * MODEL_DIM)),
+    (r"D_INNER", _cap(2 * MODEL_DIM)),
     (r"ROPE_DIMS?", _cap(HEAD_DIM // 2)),
     (r"(.*_)?(VE|BIGRAM|TRIGRAM|NGRAM|HASH|PLE|INST|CODEBOOK|BOTTLENECK|LATENT)(_HASH)?(_EMBED)?_DIM", _cap(16)),
     (r"(.*_)?(BIGRAM|TRIGRAM|NGRAM)(_HASH)?_(VOCAB_SIZE|TABLE_SIZE)", _cap(2048)),
