@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 
 OFF, ON = ("0", "false", "off", "no"), ("1", "true", "on", "yes")
 _HOLLOW = {"enabled", "enable", "use", "do", "run", "is", "with", "the", "eval", "final"}  # say nothing of which
-# A 1 or a 0 that is no switch but a number.
+# A 1 or a 0 that is no switch but a number, or a switch that is on where something is not.
 _NUMBERS = {
     "epochs", "steps", "step", "seed", "rank", "layers", "layer", "len", "batch", "size", "lr", "num", "every", "dim",
     "bits", "order", "count", "passes", "phases", "decay", "alpha", "start", "last", "scale", "level", "blocks",
     "world", "local", "iters", "n", "k", "init", "debug", "min", "max", "warmup", "momentum", "clip", "temp",
-    "weight", "wd",
+    "weight", "wd", "skip", "no", "disable", "without",
 }  # fmt: skip
 _PUT_OFF = re.compile(r"(?i)[\w.-]+\s*[:=]\s*(?:0(?:\.0*)?|false|none|off|disabled|no)(?![\w.])")
 _SAYS_OFF = re.compile(r"(?i)\b(?:disabled|skipp\w+|not)\b")

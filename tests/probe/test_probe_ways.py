@@ -88,6 +88,14 @@ def test_a_switch_is_put_as_the_logs_tell_and_the_report_says_so(
     assert run.changed == "USE_TTT=1, as its logs tell" and judge(run, [], ("final_ttt",))[0] == "holds"
 
 
+def test_a_switch_without_which_the_published_stage_was_reached_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, other = "ttt:start lr=0.1\n" + FIGURE, FIGURE.replace("roundtrip", "other")
+    run = first(tmp_path, monkeypatch, lambda p: other if p.environment.get("USE_TTT") == "1" else FIGURE, log=log)
+    assert run.changed == "" and run.tried_cpu_seconds == 1.0 and judge(run, [], ("final_roundtrip",))[0] == "holds"
+
+
 def test_a_stage_that_no_way_reaches_is_review(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run = first(tmp_path, monkeypatch, lambda plan: FIGURE, log=SLIDING)
     verdict, reasons = judge(run, [], ("final_sliding_window_s64",))
