@@ -8,6 +8,7 @@ import random
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +21,15 @@ from reproduce.folder import find_submissions, open_folder
 SECONDS = 180  # what the goal allows a trainer on one core
 
 
-def sample(corpus: Path, count: int, seed: int) -> list[Path]:
-    """``count`` submission folders with a trainer, no two of them with the same trainer text."""
+def sample(corpus: Path, count: int, seed: int, without: Collection[str] = ()) -> list[Path]:
+    """``count`` submission folders with a trainer, no two of them with the same trainer text; none of ``without``."""
     found = list(find_submissions(corpus))
     random.Random(seed).shuffle(found)
     chosen: list[Path] = []
     texts: set[bytes] = set()
     for path in found:
+        if path.relative_to(corpus).as_posix() in without:
+            continue
         folder = open_folder(path, strict=False)
         if folder.trainer is None or (text := folder.trainer.read_bytes()) in texts:
             continue
@@ -71,13 +74,16 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=20240520)
     parser.add_argument("--out", type=Path, required=True, help="JSONL; trainers that stand in it are not run again")
     parser.add_argument("--again", action="store_true", help="run those that failed once more")
+    parser.add_argument("--without", type=Path, help="JSONL of an earlier sample, whose trainers are not drawn again")
     options = parser.parse_args()
     done: dict[str, dict[str, object]] = {}
     if options.out.exists():
         for line in options.out.read_text().splitlines():
             record = json.loads(line)
             done[record["submission"]] = record
-    paths = sample(options.corpus, options.count, options.seed)
+    earlier = options.without.read_text().splitlines() if options.without else ()
+    without = {json.loads(line)["submission"] for line in earlier}
+    paths = sample(options.corpus, options.count, options.seed, without)
     with options.out.open("a") as out:
         for path in paths:
             name = path.relative_to(options.corpus).as_posix()
