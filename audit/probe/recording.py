@@ -75,22 +75,21 @@ class Recording:
         tolerance = 0.51 * 10.0**-decimals + 2e-6 * abs(val_loss)
         for start, end in self._spans(val_loss, decimals):
             inside = np.nonzero((self.events[:, 0] >= start) & (self.events[:, 0] < end))[0]
-            fitting: list[Explained] = []
+            fitting: list[tuple[int, Explained]] = []
             for site in np.unique(self.events[inside, 1]):
                 chosen = inside[self.events[inside, 1] == site]
                 for vector, kept in self._vectors(chosen):
                     counts = [n for n in {len(vector), targets} if targets // 8 <= n <= len(vector)]
                     fits = [n for n in counts if abs(vector[-n:].mean() - val_loss) <= tolerance]
                     if fits:
-                        fitting.append(self._placed(int(site), chosen, vector, kept, fits[0], targets))
+                        fitting.append((int(site), self._placed(int(site), chosen, vector, kept, fits[0], targets)))
                         break
             if fitting:
                 # Where the losses are summed they are counted; where they are made they may only be looked at.
-                best = min(
+                site, best = min(
                     fitting,
-                    key=lambda f: (not f.exact, abs(len(f.losses) - targets), f.site[2] in _POSITIONED),
+                    key=lambda f: (not f[1].exact, abs(len(f[1].losses) - targets), f[1].site[2] in _POSITIONED),
                 )
-                site = self.sites.index(best.site)
                 return replace(best, began=int(self.events[inside[self.events[inside, 1] == site][0], 0]))
         return None
 

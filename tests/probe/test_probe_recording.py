@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audit.probe.child.tape import Alignment
+from audit.probe.child.tape import Alignment, Tape
 from audit.probe.experiments import Status, check_causality, check_floor, check_mass, stages
 from audit.probe.noise import Source
 from audit.probe.recording import Recording, read_recording
@@ -175,3 +175,10 @@ def test_a_figure_in_bits_alone_whose_losses_were_not_seen_is_held_to_the_floor_
         assert found.explained is None
         verdicts.append(check_floor(found, stream).status)
     assert verdicts == [Status.HOLDS, Status.BREACH]
+
+
+def test_two_sums_in_one_line_are_two_sites() -> None:
+    tape = Tape(Alignment(Source("spike").draw(4000, 1).tokens))
+    for _ in range(2):
+        tape.vector("sum", np.ones(3), depth=1); tape.vector("sum", np.zeros(2), depth=1)  # fmt: skip  # noqa: E702
+    assert [site for _, site, _, _ in tape._events] == [0, 1, 0, 1]

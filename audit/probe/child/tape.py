@@ -56,7 +56,7 @@ class Tape:
     def __init__(self, alignment: Alignment, told: Callable[[int], None] | None = None) -> None:
         self._alignment = alignment
         self._told = told  # hears the moment of each vector before it is kept
-        self._sites: dict[tuple[str, int, str], int] = {}
+        self._sites: dict[tuple[str, int, str, int], int] = {}  # file, line, kind, place in the bytecode
         self._values: list[np.ndarray] = []
         self._count = 0
         self._events: list[tuple[int, int, int, int]] = []  # moment, site, start, stop in values
@@ -113,7 +113,8 @@ class Tape:
             frame = frame.f_back
         if frame is None:
             return None
-        key = (frame.f_code.co_filename, frame.f_lineno, kind)
+        # Packed trainers sum losses and bytes in one line.
+        key = (frame.f_code.co_filename, frame.f_lineno, kind, frame.f_lasti)
         site = self._sites.setdefault(key, len(self._sites))
         if self._told is not None:
             self._told(self._moment)
@@ -174,7 +175,7 @@ class Tape:
 
     def save(self, path: Path, **notes: Any) -> None:
         """One .npz; read by audit/probe/recording.py."""
-        sites = [list(key) for key in self._sites]
+        sites = [list(key[:3]) for key in self._sites]
         np.savez(
             path,
             values=np.concatenate(self._values) if self._values else np.zeros(0),
