@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from submission.accounting import code_hash
 from submission.bundle.merge import merge
 from submission.config import Config
 from submission.errors import InputError
@@ -29,12 +30,13 @@ class Score:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run: its log, its seed, its stages in order, and the bytes of its artifact."""
+    """A finished run: log, seed, stages in order, bytes of the artifact, hash of the code it ran."""
 
     log: Path
     seed: int
     stages: tuple[Score, ...]
     artifact_bytes: int
+    code: str
 
     @property
     def final(self) -> Score:
@@ -59,7 +61,7 @@ def bundle(root: Path, config: Config, out: Path, runs: Path | None = None) -> t
         shutil.copyfile(run.log, out / f"train_seed{run.seed}.log")
     claim = summary(config, found, len(source.encode()))
     (out / "submission.json").write_text(json.dumps(claim, indent=2) + "\n", encoding="utf-8")
-    (out / "README.md").write_text(readme(config, found, claim), encoding="utf-8")
+    (out / "README.md").write_text(readme(config, found, claim, code_hash(out)), encoding="utf-8")
     return found
 
 
@@ -86,9 +88,14 @@ def read_run(path: Path, text: str, config: Config) -> Run:
     Raises:
         InputError: a run of other settings than ``config``, or one that is not finished.
     """
-    settings, seed, size = (
+    settings, seed, size, code = (
         _last(rf"^{line}$", text)
-        for line in (r"settings_fingerprint:(\w+)", r"seed:(\d+)", r"Serialized model \S+: (\d+) bytes")
+        for line in (
+            r"settings_fingerprint:(\w+)",
+            r"seed:(\d+)",
+            r"Serialized model \S+: (\d+) bytes",
+            r"preset:.* code_sha256:(\w+)",
+        )
     )
     stages = tuple(
         Score(name, float(loss), float(bpb))
@@ -100,7 +107,7 @@ def read_run(path: Path, text: str, config: Config) -> Run:
         )
     if seed is None or size is None or len(stages) != len(config.eval_stages):
         raise InputError(path, "the log of a finished run", f"{len(stages)} of {len(config.eval_stages)} stages")
-    return Run(path, int(seed), stages, int(size))
+    return Run(path, int(seed), stages, int(size), code or "")
 
 
 def _text(path: Path) -> str:
@@ -145,8 +152,8 @@ def summary(config: Config, runs: tuple[Run, ...], code_bytes: int) -> dict[str,
     return claim
 
 
-def readme(config: Config, runs: tuple[Run, ...], claim: dict[str, Any]) -> str:
-    """The entry's README: how to run it, what it is, what its seeds gave."""
+def readme(config: Config, runs: tuple[Run, ...], claim: dict[str, Any], code: str) -> str:
+    """The entry's README: how to run it, what it is, what its seeds gave; ``code`` is the hash of its one file."""
     lines = [
         f"# {claim['name']}",
         "",
@@ -172,6 +179,12 @@ def readme(config: Config, runs: tuple[Run, ...], claim: dict[str, Any]) -> str:
             row = (run.seed, final.stage, f"{final.val_loss:.4f}", f"{final.val_bpb:.4f}", run.artifact_bytes)
             lines.append("| " + " | ".join(map(str, row)) + " |")
         lines += ["", f"Mean val_bpb {claim['val_bpb']:.4f} over {len(runs)} seeds."]
+        if any(run.code != code for run in runs):
+            lines += [
+                "",
+                "The logs are of the package that train_gpt.py was merged from (their `code_sha256` and code size),",
+                "not of the merged file, which computes the same.",
+            ]
     else:
         lines.append("No run stands behind this folder yet.")
     return "\n".join(lines) + "\n"

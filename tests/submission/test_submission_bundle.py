@@ -16,6 +16,7 @@ import sentencepiece
 from typer.testing import CliRunner
 
 from golfproof.app import app
+from submission.accounting import code_hash
 from submission.bundle.fold import Undecided, value_of
 from submission.bundle.folder import bundle, find_runs
 from submission.bundle.merge import merge
@@ -135,6 +136,19 @@ def test_the_claim_is_the_mean_of_the_seeds(tmp_path):
     assert claim["bytes_total"] == 700 + (tmp_path / "out" / "train_gpt.py").stat().st_size
     assert (tmp_path / "out" / "train_seed42.log").exists()
     assert "Mean val_bpb 2.2000 over 3 seeds" in (tmp_path / "out" / "README.md").read_text()
+
+
+def test_the_readme_says_whose_code_the_logs_are_of(tmp_path):
+    config = load_config("tiny", {})
+    write_run(tmp_path / "package", 7, 2.0)
+    bundle(ROOT, config, tmp_path / "first", tmp_path / "package")
+    log = tmp_path / "package" / "train.log"
+    log.write_text(log.read_text().replace("run_id:x", f"run_id:x code_sha256:{code_hash(tmp_path / 'first')}"))
+    bundle(ROOT, config, tmp_path / "second", tmp_path / "package")
+    said = [
+        "The logs are of the package" in (tmp_path / name / "README.md").read_text() for name in ("first", "second")
+    ]
+    assert said == [True, False]
 
 
 def test_two_runs_of_one_seed_are_refused(tmp_path):
