@@ -11,6 +11,7 @@ from audit.constants.statements import LoopEnd, Returned, StatementRunner
 from audit.constants.values import UNKNOWN, Code, Name, OutOfBudget, Thing, Unknown
 from audit.layers import File, Layer, World
 from audit.parse import ParseError, decode_source, parse_source
+from audit.tree import walk
 
 MAX_LAYERS = 60
 HERE = "/repository/records/track/submission"  # where an evaluated program believes it lies
@@ -26,13 +27,28 @@ _STARTS_PROCESS = re.compile(
 )
 
 
-def may_run_code(text: str) -> bool:
-    """Whether a text could execute other text: a cheap look that spares the plain scripts an evaluation."""
+def may_run_code(text: str) -> bool | None:
+    """Whether a text could execute other text: a cheap look that spares the plain scripts an evaluation.
+
+    None where nothing but the words ``exec (`` and ``eval (`` says so, which messages hold as well.
+    """
+    found: bool | None = False
     for match in _RUNS_CODE.finditer(text):
         before = text[max(match.start() - 1, 0) : match.start()]
         a_word = match[0].startswith(("exec", "eval"))
         # A method named eval is not the function: models have one.
-        if not a_word or not (before.isalnum() or before == "_" or (before == "." and match[0].startswith("eval"))):
+        if not a_word:
+            return True
+        if not (before.isalnum() or before == "_" or (before == "." and match[0].startswith("eval"))):
+            found = None
+    return found
+
+
+def names_runner(tree: ast.Module) -> bool:
+    """Whether a program names anything that runs text: the words may stand in its messages alone."""
+    for node in walk(tree):
+        name = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        if name.startswith("exec") or (name == "eval" and isinstance(node, ast.Name)):
             return True
     return False
 
@@ -226,7 +242,7 @@ class Runner(StatementRunner):
         index = len(world.layers) - 1
         world.trees[index] = tree
         world.running.add(text)
-        if may_run_code(text):
+        if may_run_code(text) is not False:
             own = posixpath.basename(given) if given.endswith(".py") else world.layers[0].name
             follow(world, index, tree, own, dict(self.names))
 
@@ -239,7 +255,7 @@ def _functions_that_run_code(tree: ast.Module, text: str) -> frozenset[str]:
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
     }
-    found = {name for name, body in bodies.items() if may_run_code(body)}
+    found = {name for name, body in bodies.items() if may_run_code(body) is not False}
     for _ in range(4):
         pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, found)) + r")\b") if found else None
         more = {name for name, body in bodies.items() if name not in found and pattern and pattern.search(body)}

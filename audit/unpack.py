@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from audit.constants.decompress import Budget
 from audit.constants.values import Limits
-from audit.execution import follow, may_run_code
+from audit.execution import follow, may_run_code, names_runner
 from audit.layers import Layer, Unpacked, World, assemble
 from audit.parse import decode_source, parse_source
 
@@ -25,9 +25,10 @@ def unpack(source: bytes | str, name: str, read: Callable[[str], bytes | None] |
     text = source if isinstance(source, str) else decode_source(source, name)
     world = World(read or (lambda wanted: None), Limits(budget=Budget()))
     world.layers.append(Layer(text, name, packed_bytes=len(source)))
-    if may_run_code(text):
+    if (runs := may_run_code(text)) is not False:
         world.trees[0] = parse_source(text, name)
-        follow(world, 0, world.trees[0], name)
+        if runs or names_runner(world.trees[0]):
+            follow(world, 0, world.trees[0], name)
     return assemble(world, name)
 
 

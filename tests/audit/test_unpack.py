@@ -294,3 +294,9 @@ def test_any_tokens_are_survived(tokens):
         unpack("".join(tokens).encode(), "train_gpt.py")
     except InputError as error:
         assert "Python source" in str(error)
+
+
+def test_the_words_of_a_message_make_no_program_one_that_runs_text() -> None:
+    loop = "n = 0\nwhile n < 10 ** 9:\n    n = n + 1\n"
+    assert not unpack(loop + 'print(f"bound by eval (8 steps)")\n', "train_gpt.py").unresolved
+    assert unpack(loop + "exec (print_it)\n", "train_gpt.py").unresolved
