@@ -110,3 +110,12 @@ def test_asking_after_the_machine_is_no_such_program(tmp_path: Path) -> None:
 def test_an_import_of_a_known_library_is_no_reason(tmp_path: Path) -> None:
     gaps = case(tmp_path, "import torch\nimport einops\n").gaps()
     assert gaps == [f"{NOT_FOUND}; no loss on validation tokens either"]
+
+
+def test_the_mean_of_some_of_the_runs_names_the_stage_whose_figures_it_lies_between(tmp_path: Path) -> None:
+    for seed, (mixed, last) in enumerate([(1.101, 1.3), (1.102, 1.301), (1.106, 1.302)]):
+        steps = "".join(f"step:{i}/9 train_loss:2.0\n" for i in range(9))
+        text = f"seed:{seed}\n{steps}mixed val_loss:1.9 val_bpb:{mixed}\nlast val_loss:2.2 val_bpb:{last}\n"
+        (tmp_path / f"train_seed{seed}.log").write_text(text, encoding="utf-8")
+    (tmp_path / "submission.json").write_text('{"val_bpb": 1.1015}', encoding="utf-8")
+    assert case(tmp_path, EVALUATION).claimed_stages == ["mixed"]
