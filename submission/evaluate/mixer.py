@@ -19,14 +19,6 @@ BIGRAM_PRIOR, TRIGRAM_PRIOR = 16.0, 4.0  # tokens that the shorter context count
 NETWORK_BIGRAM_PRIOR, NETWORK_TRIGRAM_PRIOR = 16.0, 2.0  # the same where the shortest context is the network
 
 
-def with_prior(count: Tensor, total: Tensor, shorter: Tensor, prior: float) -> Tensor:
-    """Probability of a token seen ``count`` of ``total`` times; the shorter context's counts ``prior`` times.
-
-    All (positions,). It sums to 1 over the vocabulary where ``shorter`` does (MacKay and Peto, 1995).
-    """
-    return (count + prior * shorter) / (total + prior)
-
-
 class Mixer(Protocol):
     """What the evaluator asks of a mixer; all tensors are one row a position."""
 
@@ -118,12 +110,15 @@ class NormalisedMixer:
         """(positions, 6): network, unigram, bigram, trigram, bigram over network, trigram over that bigram."""
         tables, prev1, row = self.tables, contexts.prev1, contexts.row
         unigram = (tables.unigram[targets] + 0.1) / (tables.tokens + 0.1 * self.vocab)
-        pairs, after_one = tables.bigram[prev1, targets], tables.bigram_total[prev1]
-        triples, after_two = tables.trigram[row, targets], tables.trigram_total[row]
-        bigram = with_prior(pairs, after_one, unigram, BIGRAM_PRIOR)
-        trigram = with_prior(triples, after_two, bigram, TRIGRAM_PRIOR)
-        over_network = with_prior(pairs, after_one, neural.exp(), NETWORK_BIGRAM_PRIOR)
-        over_both = with_prior(triples, after_two, over_network, NETWORK_TRIGRAM_PRIOR)
+        bigram = (tables.bigram[prev1, targets] + BIGRAM_PRIOR * unigram) / (tables.bigram_total[prev1] + BIGRAM_PRIOR)
+        seen = tables.trigram_total[row]
+        trigram = (tables.trigram[row, targets] + TRIGRAM_PRIOR * bigram) / (seen + TRIGRAM_PRIOR)
+        over_network = (tables.bigram[prev1, targets] + NETWORK_BIGRAM_PRIOR * neural.exp()) / (
+            tables.bigram_total[prev1] + NETWORK_BIGRAM_PRIOR
+        )
+        over_both = (tables.trigram[row, targets] + NETWORK_TRIGRAM_PRIOR * over_network) / (
+            seen + NETWORK_TRIGRAM_PRIOR
+        )
         counted = torch.stack([unigram, bigram, trigram, over_network, over_both]).log_()
         return torch.cat([neural[None], counted]).t()
 

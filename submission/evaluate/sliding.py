@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -87,15 +88,9 @@ def run_pass(part: Pass, windows: Sequence[Window], progress: Progress | None = 
 
 
 def by_chunk(windows: Sequence[Window], chunk: int) -> Iterator[tuple[int, list[Window]]]:
-    """Windows in runs by the chunk of ``chunk`` positions in which their scored part begins."""
-    group: list[Window] = []
-    for window in windows:
-        if group and window.first // chunk != group[0].first // chunk:
-            yield group[0].first // chunk, group
-            group = []
-        group.append(window)
-    if group:
-        yield group[0].first // chunk, group
+    """Windows in runs by the chunk of ``chunk`` positions in which their scored part begins: its number, and they."""
+    for number, group in itertools.groupby(windows, key=lambda window: window.first // chunk):
+        yield number, list(group)
 
 
 def score_batch(part: Pass, hidden: Hidden, batch: Sequence[Window], meter: MassMeter) -> None:

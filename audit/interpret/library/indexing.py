@@ -11,10 +11,12 @@ from audit.interpret.library.tables import class_of, table_read
 from audit.interpret.models import looks_at_no_target
 from audit.provenance import (
     BYTES,
+    COLUMN,
     COMPARED,
     COUNT,
     CURRENT,
     FULL,
+    HASHED,
     INPUT,
     KEY,
     MODEL,
@@ -80,7 +82,9 @@ def index_tensor(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> 
             or base.bits & COUNT
             or (key & KEY and not base.bits & (PARAM | MODEL | FULL))
         ):
-            return table_read(interp, base.but(loops=loops), merged, node)
+            read = table_read(interp, base.but(loops=loops), merged, node)
+            columns = [p for p in parts if p.bits & TOKEN and not p.bits & (HASHED | KEY) and not is_slice(p)]
+            return read.but(bits=read.bits | COLUMN) if columns else read  # `counts[hash of context, token]`
         result = gathered(base.but(bits=bits, loops=loops), merged)
         if result.bits & NLL and not bits & NLL:
             result = result.but(bits=result.bits | interp.emit("nll", node, result, logits=base, target=merged))
