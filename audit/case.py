@@ -145,6 +145,23 @@ class Case:
         """Optimiser steps on validation tokens that a counted loss rests on too early."""
         return breaches(self.headline, list(self.timeline.of("step")), list(self.headline.losses))
 
+    def front_only(self, breach: Breach) -> bool:
+        """Say whether an update took in the front of a window of which only the rest is scored, one window a round.
+
+        Of several windows in a round the front of one may be the rest of another.
+        """
+        if breach.how != "same round" or breach.loop is None:
+            return False
+        place = breach.loop.bit
+        counted = [e for e in self.headline.scores if e.value.bits & breach.loss.bit]
+        learned = breach.update.value.bits
+        return bool(counted) and any(
+            learned & front
+            and not learned & rest
+            and all(e.value.bits & rest and e.loops and e.loops[-1].bit == place for e in counted)
+            for front, rest in self.program.cuts.values()
+        )
+
     @cached_property
     def counting_breaches(self) -> list[Breach]:
         """Table increments with validation tokens that a counted look-up rests on too early."""

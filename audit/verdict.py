@@ -18,7 +18,8 @@ FOLDER = Path(__file__).parent / "profiles"
 class Profile:
     """Which finding fails whom. ``bases`` can make a submission illegal; ``tolerated`` rules are reported only.
 
-    ``unruled`` are the bases that give the verdict of that name; ``promoted`` rules fail whatever their basis;
+    ``unruled`` are the bases that give the verdict of that name; ``promoted`` rules fail whatever their basis,
+    but for findings whose data say ``disputed``;
     ``tolerated_up_to`` lets a finding pass whose figure ``least`` is no larger.
     """
 
@@ -75,7 +76,8 @@ def weigh(findings: Iterable[Finding], gaps: Sequence[str], profile: Profile) ->
             continue
         place = f"{finding.file}:{finding.line}" if finding.line else finding.file
         reason = f"{finding.rule}: {finding.message} ({place})"
-        ruled = finding.basis in profile.bases or finding.rule in profile.promoted
+        promoted = finding.rule in profile.promoted and not finding.data.get("disputed")
+        ruled = finding.basis in profile.bases or promoted
         if finding.certainty is Certainty.HIGH and ruled:
             fails.append(reason)
         elif finding.certainty is Certainty.HIGH and finding.basis in profile.unruled:

@@ -90,6 +90,8 @@ class Interpreter:
         self.guard_data = 0  # data that decide it
         self.guard_choice = 0  # choices by the loss that decide it
         self.labels: dict[int, int] = {}  # names and numbers that tell what was chosen by the loss, and the choice
+        self.cuts: dict[object, list[int]] = {}  # where data were cut in two: the bits of the front and of the rest
+        self.step_loops: dict[int, tuple[int, ...]] = {}  # the loops in which weights were moved, by the step's bit
         self.notes: dict[str, int] = {}  # texts with losses in them, by the file they were written to
         self.callers_doubt = True
         self.channels: dict[tuple[ModuleThing, str], bool] = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from audit.finding import Basis, Finding
 from audit.provenance import COUNT, NLL, TARGET, VAL
@@ -79,7 +79,11 @@ class Slot(Rule):
         for breach in case.training_breaches:
             if breach.update.data.get("leaf"):
                 message = "fresh tensors are fitted to the targets of a window that is then scored with them"
-                yield self.finding(case, breach.update, message, also=(breach.loss,))
+                changes: dict[str, Any] = {}
+                if case.front_only(breach):
+                    message = "fresh tensors are fitted to the front of a window, scored before, to score the rest"
+                    changes = {"data": {"disputed": True}}
+                yield self.finding(case, breach.update, message, also=(breach.loss,), **changes)
         for loss in case.headline.losses:
             if case.under_masks(loss):
                 continue  # a bound: M-ELBO's

@@ -63,6 +63,25 @@ _REMEMBER = """
             states[start:start + 128] = logits
             followed[start:start + 128] = y
 """
+# Windows overlap: what the front of one holds was scored before, and only the rest is scored.
+_KEPT = _TUNE + "    kept = {name: value.clone() for name, value in model.state_dict().items()}\n"
+_FRONT = """
+        cut = 64 if start else 0
+        if cut:
+            tuner.zero_grad()
+            F.cross_entropy(model(x[:cut]), y[:cut]).backward()
+            tuner.step()
+        with torch.no_grad():
+            later = F.cross_entropy(model(x), y, reduction="none")
+            total += float(later[cut:].sum())
+        model.load_state_dict(kept)
+"""
+
+
+def _overlapping(score: str) -> str:
+    return evaluator(_KEPT, score=score).replace("range(0, len(held) - 1, 128)", "range(0, len(held) - 1, 64)")
+
+
 _BEFORE = """
     tuner = torch.optim.SGD(restored.parameters(), lr=1e-3)
     for start in range(0, len(held) - 1, 128):
@@ -85,17 +104,20 @@ class ScoreFirst(Rule):
         evaluator(_TUNE, score=_SCORE_FIRST),
         evaluator(_TABLE, score=_NOTHING_TO_SCORE + _LOOK_UP + _COUNT),
         evaluator(_MEMORY, score=_NEIGHBOURS + _REMEMBER),
+        _overlapping(_FRONT),
     )
     INVALID: ClassVar[tuple[Example, ...]] = (
         evaluator(_TUNE, score=_TRAIN_FIRST),
         trainer(before_score=_BEFORE),
         evaluator(_TABLE, score=_NOTHING_TO_SCORE + _COUNT + _LOOK_UP),
         evaluator(_MEMORY, score=_REMEMBER + _NEIGHBOURS),
+        _overlapping(_FRONT.replace("model(x[:cut]), y[:cut]", "model(x), y")),
+        _overlapping(_FRONT.replace("later[cut:]", "later")),
     )
 
     def check(self, case: Case) -> Iterator[Finding]:
         for breach in case.training_breaches:
-            if breach.update.data.get("leaf"):
+            if breach.update.data.get("leaf") or case.front_only(breach):
                 continue  # fresh tensors fitted to a window are C1-SLOT's
             if breach.how == "again":
                 message = "later rounds over the same tokens score them with weights already trained on them"

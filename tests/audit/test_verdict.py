@@ -8,7 +8,8 @@ import pytest
 
 from audit.case import Case
 from audit.finding import Basis, Certainty, Finding, Severity
-from audit.rules.examples import EVALUATION
+from audit.rules.c1_slot import Slot
+from audit.rules.examples import EVALUATION, evaluator
 from audit.verdict import profile_names, read_profile, weigh
 from reproduce.errors import InputError
 from reproduce.folder import open_folder
@@ -114,3 +115,25 @@ def test_a_score_that_nothing_found_explains_asks_for_a_reader(tmp_path: Path, c
     (tmp_path / "submission.json").write_text(f'{{"val_bpb": {claimed}, "track": "non-record"}}', encoding="utf-8")
     gaps = Case(open_folder(tmp_path)).gaps()
     assert weigh([], gaps, read_profile("field-guide"))[0] == verdict
+
+
+FITTED = """
+        cut = 64 if start else 0
+        shift = torch.zeros(64, requires_grad=True)
+        fitter = torch.optim.AdamW([shift], lr=1e-2)
+        for turn in range(8):
+            fitter.zero_grad()
+            F.cross_entropy(logits[:cut] + shift, y[:cut]).backward()
+            fitter.step()
+        with torch.no_grad():
+            later = F.cross_entropy(logits + shift, y, reduction="none")
+            total += float(later[{scored}].sum())
+"""
+
+
+@pytest.mark.parametrize(("scored", "expected"), [("cut:", "unruled"), (":", "illegal")])
+def test_a_delta_fitted_to_the_front_of_a_window_alone_is_unruled(tmp_path: Path, scored: str, expected: str) -> None:
+    text = evaluator(score=FITTED.format(scored=scored)).replace("(held) - 1, 128)", "(held) - 1, 64)")
+    (tmp_path / "train_gpt.py").write_text(text, encoding="utf-8")
+    found = list(Slot().check(Case(open_folder(tmp_path))))
+    assert weigh(found, (), read_profile("field-guide"))[0] == expected

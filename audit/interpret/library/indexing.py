@@ -55,6 +55,8 @@ def index_tensor(interp: Interpreter, base: Value, at: Value, node: ast.AST) -> 
     if isinstance(base.thing, Array) and base.thing.parts and (written := part_at(base.thing, at)) is not None:
         return written
     base = seen(base)
+    if base.bits & VAL and base.bits & (TOKEN | NLL) and (cut := cut_at(interp, at, node)):
+        base = base.but(bits=base.bits | cut)
     thing = base.thing if isinstance(base.thing, Array) else None
     parts = at.items if at.items is not None and not is_slice(at) else (at,)
     if base.bits & TOKEN and not base.bits & (COUNT | FULL | MODEL) and not (thing is not None and thing.counted):
@@ -136,6 +138,31 @@ def index_columns(base: Value, thing: Columns, at: Value) -> Value:
 def settled(value: Value) -> Value:
     """Return a stack as one value: from here on nobody takes it apart."""
     return Value(value.bits | deep_bits(value), loops=value.loops, trail=value.trail)
+
+
+def cut_at(interp: Interpreter, at: Value, node: ast.AST) -> int:
+    """Return the bit of the front ``x[..., :place]`` or of the rest ``x[..., place:]`` of data cut at a place.
+
+    A place is known by its position, or by the name that it has in one call.
+    """
+    part = at if is_slice(at) else at.items[-1] if at.items else None
+    if part is None or part.items is None or not is_slice(part) or not isinstance(node, ast.Subscript):
+        return 0
+    lower, upper = part.items[0], part.items[1]
+    rest = upper.const is None or lower.const not in (None, 0)
+    if not rest and lower.const is UNKNOWN:
+        return 0
+    place = lower if rest else upper
+    written = node.slice.elts[-1] if isinstance(node.slice, ast.Tuple) and node.slice.elts else node.slice
+    named = (written.lower if rest else written.upper) if isinstance(written, ast.Slice) else None
+    if place.const is not UNKNOWN or not isinstance(named, ast.Name):
+        return 0
+    key = place.position if place.position is not None else (named.id, interp.path_key)
+    sides = interp.cuts.get(key)
+    if sides is None:
+        sides = [interp.bit("front", key), interp.bit("rest", key)]
+        interp.cuts[key] = sides
+    return sides[rest]
 
 
 def shifted_hidden(parts: tuple[Value, ...]) -> bool:

@@ -11,7 +11,7 @@ from audit.interpret.heap import Array, Instance, Mapping, Parameters, Sequence
 from audit.interpret.library.invocation import Handler, Invocation
 from audit.interpret.library.tables import class_of
 from audit.interpret.models import inside_model, is_model
-from audit.provenance import EVENTS, LEAF, NOTHING, PARAM, TEXT, TOKEN, Value
+from audit.provenance import EVENTS, LEAF, NLL, NOTHING, PARAM, TEXT, TOKEN, Value
 from audit.words import words
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def model_method(
         bits = deep_bits(given[0]) & EVENTS | interp.guard_choice
         if interp.may_write(root):
             strong = interp.maybe + len(interp.loops) <= root.depth
-            root.weights = bits if strong else root.weights | bits
+            root.weights = bits if strong else root.weights & ~undone(interp, bits) | bits
         return Value()
     if name in ("modules", "children", "named_modules", "named_children"):
         sequence = Sequence(kind="modules")
@@ -71,6 +71,18 @@ def model_method(
     if name in ("zero_grad", "__init__", "requires_grad_"):
         return receiver if name == "requires_grad_" else NOTHING
     return receiver if not given or name in SAME_MODEL else None
+
+
+def undone(interp: Interpreter, bits: int) -> int:
+    """Return the steps of this round of a loop that weights put back do not rest on, unless a loss decides it."""
+    here = tuple(loop.bit for loop in interp.loops)
+    if not here or interp.guard_data & NLL:
+        return 0
+    steps = 0
+    for step, loops in interp.step_loops.items():
+        if not step & bits and loops[: len(here)] == here:
+            steps |= step
+    return steps
 
 
 def _module_list(interp: Interpreter, call: Invocation) -> Value:

@@ -56,6 +56,7 @@ def step_weights(interp: Interpreter, node: ast.AST, models: list[Instance], lea
         "step", node, loss, models=tuple(id(m) for m in models), leaf=bool(leaves) and not models, leaves=leaves
     )
     interp.step_bits |= bit
+    interp.step_loops[bit] = tuple(loop.bit for loop in interp.loops)
     carried = bit | (loss.bits & interp.step_bits)  # weights rest on earlier steps, not on the losses of training
     for model in models:
         if interp.may_write(model):
