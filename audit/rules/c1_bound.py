@@ -23,6 +23,26 @@ _MIX = """
             np.add.at(rows, (learnt[:-1], learnt[1:]), 1)
 """
 
+# The same in chunks, as trainers write it: the end is cut at the end of the text, and the update comes by a method.
+_CHUNKS = """
+            stop = min(start + 128, len(held) - 1)
+            row = rows[x.numpy()] + 0.1
+            guess = (row / row.sum(-1, keepdims=True))[np.arange(len(y)), y.numpy()]
+            total += float(-np.log(0.5 * np.exp(-losses.numpy()) + 0.5 * guess).sum())
+            learnt = held[start:stop + {more}].numpy()
+            np.add.at(rows, (learnt[:-1], learnt[1:]), 1)
+"""
+_TABLES = "    helper = torch.optim.SGD(model.parameters(), lr=1e-3)\n"
+_ADAPTS = """
+            total += float(losses.sum())
+            stop = min(start + 128, len(held) - 1)
+            learnt = held[start:stop + {more}]
+            after = F.cross_entropy(model(learnt[:-1]), learnt[1:])
+            helper.zero_grad()
+            after.backward()
+            helper.step()
+"""
+
 
 class Bound(Rule):
     id = "C1-BOUND"
@@ -36,8 +56,16 @@ class Bound(Rule):
     comply = (
         "End the update's slice where the scored slice ends: val[start:end + 1] holds exactly the targets up to end."
     )
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(_ROWS, _MIX.format(end=129)),)
-    INVALID: ClassVar[tuple[Example, ...]] = (evaluator(_ROWS, _MIX.format(end=161)),)
+    VALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(_ROWS, _MIX.format(end=129)),
+        evaluator(_ROWS, _CHUNKS.format(more=1)),
+        evaluator(_TABLES, _ADAPTS.format(more=1)),
+    )
+    INVALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(_ROWS, _MIX.format(end=161)),
+        evaluator(_ROWS, _CHUNKS.format(more=2)),
+        evaluator(_TABLES, _ADAPTS.format(more=9)),
+    )
 
     def check(self, case: Case) -> Iterator[Finding]:
         slices = [e for e in case.timeline.of("slice") if e.active]

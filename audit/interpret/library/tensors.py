@@ -238,8 +238,13 @@ def several(interp: Interpreter, call: Invocation) -> Value:
     if call.name == "min" and sum(bool(g.bits & NLL and g.bits & VAL) for g in call.given) > 1:
         bit = interp.emit("choose", call.node, merged, how="min")
         return merged.but(bits=merged.bits | CHOSEN | bit)
-    if call.name == "min" and len(call.given) == 2:  # min(start + n, total): position unknown, provenance kept
-        return Value(merged.bits, loops=merged.loops, trail=merged.trail)
+    if call.name == "min" and len(call.given) == 2:  # min(start + n, total): where it is but for the last round
+        running = 0
+        for loop in interp.loops:
+            running |= loop.bit
+        moving = [g for g in call.given if g.loops & running and g.position is not None]
+        position = moving[0].position if len(moving) == 1 and not merged.bits & TOKEN else None
+        return Value(merged.bits, position=position, loops=merged.loops, trail=merged.trail)
     if call.name == "max" and len(call.given) == 2 and any(g.const == 0 for g in call.given):  # max(x - n, 0)
         other = next(g for g in call.given if g.const != 0) if any(g.const != 0 for g in call.given) else call.given[0]
         return Value(merged.bits, position=None, loops=other.loops, trail=merged.trail)
