@@ -204,8 +204,6 @@ def join(a: Value, b: Value) -> Value:
             thing = b.thing
         else:
             bits |= b.thing.bits
-    elif b.thing is not None and thing is not b.thing and getattr(thing, "items", None) == []:
-        thing = b.thing  # of an empty list and a full one, the full one tells what a loop over them does
     return Value(
         bits,
         a.const if same_constant(a.const, b.const) else UNKNOWN,
@@ -222,6 +220,11 @@ def join_all(values: Sequence[Value]) -> Value:
     result = values[0]
     for value in values[1:]:
         result = join(result, value)
+    if getattr(result.thing, "items", None) == []:
+        # Of an empty list and a full one, the full one tells what a loop over them does. Variables are another matter:
+        # there the empty one may be a list that is begun anew, into which the next part goes.
+        full = next((v.thing for v in values if getattr(v.thing, "items", []) != []), None)
+        result = result.but(thing=full) if full is not None else result
     return result
 
 

@@ -31,6 +31,18 @@ def _weighed(weight: str) -> str:
     return ROWS.replace(_MIXED, mixed)
 
 
+# Counts of hashed contexts, a column a token, with the model's chance as their prior: the divisor is the row's own sum.
+_COUNTS = "    rows, seen = torch.zeros(4096, 64), torch.zeros(4096)\n"
+_PRIOR = """
+            key = ((torch.roll(x, 1) * 36313) ^ (x * 27191)) % 4096
+            chance = F.softmax(logits, dim=-1).gather(1, y[:, None]).squeeze(1)
+            mixed = (rows[key, y] + 4.0 * chance) / (seen[key] + 4.0)
+            total -= float(mixed.log().sum())
+            rows.index_put_((key, y), torch.ones(len(y)), accumulate=True)
+            seen.index_add_(0, key, torch.ones(len(y)))
+"""
+
+
 class Blend(Rule):
     id = "C1-BLEND"
     title = "mixture at the target only"
@@ -41,7 +53,11 @@ class Blend(Rule):
     )
     why = "What the other tokens would get is never computed, so nothing keeps the mixture's sum at one."
     comply = "Mix two distributions over the whole vocabulary, then take the target's entry."
-    VALID: ClassVar[tuple[Example, ...]] = (evaluator(TABLE, ROWS), evaluator(TABLE, _weighed(_OF_CONTEXT)))
+    VALID: ClassVar[tuple[Example, ...]] = (
+        evaluator(TABLE, ROWS),
+        evaluator(TABLE, _weighed(_OF_CONTEXT)),
+        evaluator(_COUNTS, _PRIOR),
+    )
     INVALID: ClassVar[tuple[Example, ...]] = (
         evaluator(TABLE, KEYED),
         evaluator(TABLE, KEYED.replace(_SUM, _STACKED)),
