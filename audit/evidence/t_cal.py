@@ -22,7 +22,6 @@ _DEFINED = re.compile(r"\bdef [a-z_]{0,40}$")
 _OF_VALIDATION = re.compile(r"\bval_(?:tokens|data|loader|dataset|seqs)\b")
 _OF_TRAINING = re.compile(r"train_?(?:tokens|data|loader|dataset|seqs|files|shards|stream)")
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
-KEPT = 0.1  # seconds before the limit at which a run that keeps a reserve has stopped, however small the reserve
 
 _LOG = """\
 seed:1
@@ -67,7 +66,7 @@ class TCal(EvidenceRule):
             shown = f"{start:.1f} s + " + (f"{took:.1f} s" if took is not None else "a time not logged")
             if over > OVERSHOOT or (took is None and over > -0.5):
                 # Where seconds were kept back but too few, a reader decides; where none were, the rule was not heeded.
-                kept = evidence.limits.train_seconds - start > KEPT and over <= 10
+                kept = evidence.limits.train_seconds - start > OVERSHOOT and over <= 10
                 yield self.line(
                     Status.WARN if kept else Status.FAIL,
                     shown,

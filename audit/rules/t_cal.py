@@ -18,8 +18,15 @@ if TYPE_CHECKING:
 LIMIT = 600.0  # seconds of training
 OVERSHOOT = 2.0  # seconds past the limit that reviews have let pass
 KEPT = 0.1  # seconds before the limit at which a run that keeps a reserve has stopped, however small the reserve
+DISPUTED = 4.0  # seconds past that by which merged records with a reserve (#1851, #1855, #1868) missed it
 UNHELD = 900.0  # seconds of training after which a run was under no such limit
 NEAR_LIMIT = 598.5  # where the log does not time the calibration: training that ran to here left no room for it
+
+# What a finding is then: nothing, a breach, one that merged records share, or a reserve that nobody timed.
+_IN_TIME: dict[str, Any] = {"active": False}
+_LATE: dict[str, Any] = {}
+_DISPUTED: dict[str, Any] = {"certainty": Certainty.MEDIUM}
+_UNTIMED: dict[str, Any] = {"severity": Severity.WARNING, "certainty": Certainty.MEDIUM}
 
 _CALIBRATE = """
     moments = []
@@ -89,46 +96,43 @@ class LateCalibration(Rule):
             if place in seen:
                 continue
             seen.add(place)
-            late, why = self.late(case, trained, read)
+            changes, why = self.late(case, trained, read)
             call = read.calls[-1] if read.calls else None
             line, file = (call.line, call.file) if call is not None and len(read.calls) > 1 else (read.line, read.file)
             message = "the model runs on training data for calibration after training has ended"
-            changes: dict[str, Any] = {} if late else {"active": False, "because": read.because or why}
-            if late is None:
-                changes = {"severity": Severity.WARNING, "certainty": Certainty.MEDIUM}
+            if changes is _IN_TIME:
+                changes = {**_IN_TIME, "because": read.because or why}
             yield self.finding(case, read, f"{message}: {why}", line=line, file=file, **changes)
 
-    def late(self, case: Case, trained: int, read: Event) -> tuple[bool | None, str]:
-        """Say whether calibration lies outside the training budget, and why; None where the reserve is too small."""
+    def late(self, case: Case, trained: int, read: Event) -> tuple[dict[str, Any], str]:
+        """Say whether calibration lies outside the training budget, as what a finding is then, and why."""
         between = [
             e for e in case.timeline.of("step") if e.active and trained < e.order < read.order and e.value.bits & VAL
         ]
         if not read.active:
-            return False, "not reached"
+            return _IN_TIME, "not reached"
         if between:
-            return True, "test-time training on validation tokens comes between"
+            return _LATE, "test-time training on validation tokens comes between"
         runs = [run for run in case.logs if run.train_seconds is not None and run.headline is not None]
         held = [run for run in runs if (run.train_seconds or 0.0) <= UNHELD]
         if runs and not held:
-            return False, "training was not held to the contest's clock"  # T-TRAIN's, where a limit applies
+            return _IN_TIME, "training was not held to the contest's clock"  # T-TRAIN's, where a limit applies
         judged = [late_by_log(run) for run in held]
         if judged:
-            worst = max(judged)
+            over, why = max(judged)
             kept_back = all((run.train_seconds or 0.0) < LIMIT - KEPT for run in held)
-            if kept_back and worst[0] > 0:
-                return None, worst[1]  # merged in #1851 and #1868
-            return worst[0] > 0, worst[1]
+            return _IN_TIME if over <= 0 else _DISPUTED if kept_back and over <= DISPUTED else _LATE, why
         limits = [
             e.data.get("limit")
             for e in case.timeline.of("deadline")
             if e.active and any(lo.bit in _bits(case) for lo in e.loops)
         ]
         seconds = [v / 1000 if v > 5000 else v for v in limits if isinstance(v, int | float) and v > 0]
-        if seconds and max(seconds) >= NEAR_LIMIT:
-            if max(seconds) < LIMIT - KEPT:
-                return None, f"training may run {max(seconds):.1f} s, which keeps {LIMIT - max(seconds):.1f} s back"
-            return True, f"training may run {max(seconds):.0f} s and nothing is kept back"
-        return False, "no log times it" if not seconds else f"training stops at {max(seconds):.1f} s"
+        if not seconds or max(seconds) < NEAR_LIMIT:
+            return _IN_TIME, f"training stops at {max(seconds):.1f} s" if seconds else "no log times it"
+        if max(seconds) < LIMIT - KEPT:
+            return _UNTIMED, f"training may run {max(seconds):.1f} s, which keeps {LIMIT - max(seconds):.1f} s back"
+        return _LATE, f"training may run {max(seconds):.0f} s and nothing is kept back"
 
 
 def _bits(case: Case) -> set[int]:

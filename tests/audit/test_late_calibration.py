@@ -1,4 +1,4 @@
-"""T-CAL weighs what a reserve leaves: none kept back is a breach, one too small is told as a warning."""
+"""T-CAL weighs what a reserve leaves: too little is a breach, a reader's where merged records did the same."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from audit.case import Case
-from audit.finding import Finding, Severity
+from audit.finding import Certainty, Finding, Severity
 from audit.rules.examples import trainer
 from audit.rules.t_cal import LateCalibration
 from reproduce.folder import open_folder
@@ -53,16 +53,16 @@ def test_without_logs_a_reserve_that_is_subtracted_is_no_error(tmp_path: Path, l
 
 
 @pytest.mark.parametrize(
-    ("ms", "took", "severities"),
+    ("ms", "took", "certainties"),
     [
         (588_000, 9.0, []),
         (599_500, 2.0, []),
-        (599_500, 3.5, [Severity.WARNING]),
-        (596_000, 12.8, [Severity.WARNING]),
-        (599_500, 40.0, [Severity.ERROR]),
-        (600_050, 3.5, [Severity.ERROR]),
+        (599_500, 3.5, [Certainty.MEDIUM]),
+        (596_000, 12.8, [Certainty.HIGH]),
+        (599_500, 40.0, [Certainty.HIGH]),
+        (600_050, 3.5, [Certainty.HIGH]),
     ],
 )
-def test_logs_that_time_it_decide(tmp_path: Path, ms: int, took: float, severities: list[Severity]) -> None:
+def test_logs_that_time_it_decide(tmp_path: Path, ms: int, took: float, certainties: list[Certainty]) -> None:
     told = found(tmp_path, timed("600000.0 - 500.0"), LOG.format(ms=ms, took=took))
-    assert [f.severity for f in told] == severities
+    assert [(f.severity, f.certainty) for f in told] == [(Severity.ERROR, certainty) for certainty in certainties]
