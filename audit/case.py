@@ -250,5 +250,5 @@ class Case:
             found.append("; ".join([self.headline.why, *unreported.reasons(self)]))
         claimed = self.claims.val_bpb
         if claimed is not None and 0 < claimed < PLAUSIBLE:
-            found.append(f"nothing found explains a score of {claimed:.4f}: accepted ones lie above {PLAUSIBLE}")
+            found.append(f"a score of {claimed:.4f} is claimed, accepted ones lie above {PLAUSIBLE}: see what earns it")
         return found

@@ -137,3 +137,11 @@ def test_a_delta_fitted_to_the_front_of_a_window_alone_is_unruled(tmp_path: Path
     (tmp_path / "train_gpt.py").write_text(text, encoding="utf-8")
     found = list(Slot().check(Case(open_folder(tmp_path))))
     assert weigh(found, (), read_profile("field-guide"))[0] == expected
+
+
+@pytest.mark.parametrize(("claimed", "asked"), [(0.9, True), (1.1, False)])
+def test_a_score_below_all_accepted_ones_asks_for_a_reader(tmp_path: Path, claimed: float, asked: bool) -> None:
+    (tmp_path / "train_gpt.py").write_text(EVALUATION, encoding="utf-8")
+    (tmp_path / "submission.json").write_text(f'{{"val_bpb": {claimed}}}', encoding="utf-8")
+    reasons = Case(open_folder(tmp_path)).gaps()
+    assert [r for r in reasons if f"a score of {claimed:.4f} is claimed" in r] == reasons[-1:] * asked
