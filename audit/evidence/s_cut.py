@@ -19,6 +19,7 @@ from reproduce.runlog import RunLog
 CUT = datetime(2026, 5, 2)  # UTC
 ZONES = timedelta(hours=14)  # by which a machine's own time may differ from UTC
 MOST_LOGS = 8
+HEAD = 4 << 20  # bytes of a log in which it is looked for: before it a log holds the program's text at most
 # The line with which nvidia-smi begins, which the contest's script writes into its logs: Thu Apr 30 12:00:00 2026
 _STAMP = re.compile(rb"^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) +(\d{1,2}) (\d\d:\d\d:\d\d) (20\d\d)", re.M)
 _LOG = "Fri {stamp}\nseed:1\nfinal_exact val_loss:2.00000000 val_bpb:1.18450000\n"
@@ -73,7 +74,8 @@ class SCut(EvidenceRule):
 def began(run: RunLog) -> datetime | None:
     """When a run began by the clock of its machine, whose zone is not known; None where its log does not say."""
     try:
-        found = _STAMP.search(Path(run.path).read_bytes())
+        with Path(run.path).open("rb") as stream:
+            found = _STAMP.search(stream.read(HEAD))
     except OSError:
         return None
     if found is None:
